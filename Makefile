@@ -1,0 +1,59 @@
+# Two commands start a newcomer: `make demo` and `make test`. Both set up everything first, once.
+# Prerequisites: git, make and Python 3.11 to 3.13 with venv. No root, no Node, no PostgreSQL.
+
+SHELL := /bin/bash
+PORT ?= 8000
+PYTHON ?= $(firstword $(foreach name,python3 python3.13 python3.12 python3.11,$(shell \
+	$(name) -c 'import sys, venv, ensurepip; (3, 11) <= sys.version_info[:2] < (3, 14) and print("$(name)")' 2>/dev/null)))
+BIN := .venv/bin
+STAMPS := .venv/stamps
+
+.PHONY: demo test lint types drills bench docs lock clean help
+
+help:  ## say what there is
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+
+$(BIN)/python:
+	@test -n "$(PYTHON)" || { echo "Python 3.11, 3.12 or 3.13 with venv is needed (Debian: python3-venv)"; exit 1; }
+	$(PYTHON) -m venv .venv
+
+$(STAMPS)/run: requirements/run.txt pyproject.toml | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/run.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
+	@mkdir -p $(STAMPS) && touch $@
+
+$(STAMPS)/dev: requirements/dev.txt $(STAMPS)/run
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.txt
+	@touch $@
+
+demo: $(STAMPS)/run  ## run everything on this machine, with invented data: make demo PORT=8000
+	@exec $(BIN)/shipit demo --port $(PORT)
+
+test: $(STAMPS)/dev  ## run the tests
+	$(BIN)/python -m pytest -m "not drill" -n 2 --dist loadfile $(ARGS)
+
+drills: $(STAMPS)/dev  ## run the fault drills with real servers
+	$(BIN)/python -m pytest -m drill $(ARGS)
+
+lint: $(STAMPS)/dev  ## check style and types
+	$(BIN)/ruff check src tests benchmarks docs
+	$(BIN)/ruff format --check src tests benchmarks docs
+	$(BIN)/mypy
+
+bench: $(STAMPS)/dev  ## measure beside the peers; writes docs/benchmarks.md
+	$(BIN)/python -m benchmarks $(ARGS)
+
+docs: $(STAMPS)/dev  ## write the parts of docs/ that are made from the code
+	$(BIN)/python docs/make.py
+	@if command -v chromium >/dev/null; then $(BIN)/python docs/pictures.py; else echo "no chromium: pictures stay"; fi
+
+lock: $(BIN)/python  ## compile the pinned requirements (needs uv)
+	for set in run "dev --group dev"; do \
+	  set -- $$set; name=$$1; shift; \
+	  uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
+	    --no-emit-index-url --no-emit-find-links $$( [ $$name = dev ] && echo --constraints requirements/run.txt ) \
+	    "$$@" pyproject.toml --output-file requirements/$$name.txt || exit 1; \
+	done
+
+clean:  ## remove what set-up and demo made
+	rm -rf .venv .demo .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -1,0 +1,543 @@
+# SPDX-License-Identifier: MPL-2.0
+"""Settings: one TOML file with environment overrides, read once into frozen objects, secrets by reference.
+
+Each field's `Meta(description=…)` is what docs/operations.md prints; a test keeps both equal.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin, get_type_hints
+
+import msgspec
+from msgspec import Meta
+
+from shipit.errors import InvalidInput, ShipitError
+
+
+class Secret:
+    """A value that neither repr, str, format nor a log shows; only `reveal` does."""
+
+    __slots__ = ("_value",)
+
+    def __init__(self, value: str) -> None:
+        self._value = value
+
+    def reveal(self) -> str:
+        """The value itself."""
+        return self._value
+
+    def __repr__(self) -> str:
+        return "Secret(…)"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Secret) and other._value == self._value
+
+    def __hash__(self) -> int:
+        return hash((Secret, self._value))
+
+
+class BadSettings(ShipitError):
+    """The settings cannot be used; every problem found, each naming its field."""
+
+    def __init__(self, problems: list[str]) -> None:
+        super().__init__("settings: " + "; ".join(problems))
+        self.problems = tuple(problems)
+
+
+Instance = Annotated[
+    str,
+    Meta(
+        pattern=r"^[a-z][a-z0-9_]{0,30}$",
+        description="Which instance this is: production, staging or testing",
+    ),
+]
+Url = Annotated[str, Meta(pattern=r"^https?://[^\s]+$")]
+
+
+class _Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A table of the file; an unknown key is an error, because a typo must not silently do nothing."""
+
+
+class Backend(_Section, frozen=True, kw_only=True):
+    """The web service and its database."""
+
+    url: Annotated[Url | None, Meta(description="Public URL of the web service; what the bot reports to")] = (
+        None
+    )
+    database_url: Annotated[
+        Secret | None, Meta(description="PostgreSQL 15 to 18; without it `shipit demo` runs its own")
+    ] = None
+    public_read: Annotated[bool, Meta(description="Whether visitors without a login see public data")] = False
+    allowed_origins: Annotated[
+        tuple[str, ...], Meta(description="Other origins whose pages may call the API")
+    ] = ()
+    host: Annotated[str, Meta(description="Address the web service listens on")] = "127.0.0.1"
+    port: Annotated[int, Meta(ge=0, le=65535, description="Port the web service listens on (PORT)")] = 8000
+    database_connections: Annotated[
+        int, Meta(ge=2, le=50, description="Most database connections one process keeps")
+    ] = 4
+    restricted_scopes: Annotated[
+        tuple[str, ...],
+        Meta(description="Taskcluster scopes that let a person see restricted bugs"),
+    ] = ("project:shipit:restricted",)
+
+
+class Bugzilla(_Section, frozen=True, kw_only=True):
+    """Where requests come from."""
+
+    url: Annotated[Url, Meta(description="Root of Bugzilla")] = "https://bugzilla.mozilla.org"
+    api_key: Annotated[Secret | None, Meta(description="API key the bot reads with")] = None
+    timeout: Annotated[float, Meta(gt=0, description="Seconds one call may take")] = 60.0
+    batch: Annotated[int, Meta(ge=1, le=500, description="Most whole bugs read in one call")] = 25
+    decided_days: Annotated[
+        int, Meta(ge=0, description="How many days back decided requests are still looked for")
+    ] = 42
+
+
+class Phabricator(_Section, frozen=True, kw_only=True):
+    """Where patches under review live."""
+
+    url: Annotated[Url | None, Meta(description="Root of Phabricator; None: no revisions are read")] = None
+    token: Annotated[Secret | None, Meta(description="Conduit token the bot reads with")] = None
+    timeout: Annotated[float, Meta(gt=0, description="Seconds one call may take")] = 60.0
+
+
+class Taskcluster(_Section, frozen=True, kw_only=True):
+    """Who may do what, and who sends mail."""
+
+    root_url: Annotated[Url | None, Meta(description="Root URL (TASKCLUSTER_ROOT_URL)")] = None
+    client_id: Annotated[str | None, Meta(description="Client id (TASKCLUSTER_CLIENT_ID)")] = None
+    access_token: Annotated[Secret | None, Meta(description="Access token (TASKCLUSTER_ACCESS_TOKEN)")] = None
+    certificate: Annotated[
+        Secret | None, Meta(description="Certificate of temporary credentials (TASKCLUSTER_CERTIFICATE)")
+    ] = None
+
+    @property
+    def credentials(self) -> dict[str, str]:
+        """What the Taskcluster client signs with; empty when we have none."""
+        if self.client_id is None or self.access_token is None:
+            return {}
+        known = {"clientId": self.client_id, "accessToken": self.access_token.reveal()}
+        if self.certificate is not None:
+            known["certificate"] = self.certificate.reveal()
+        return known
+
+
+class Schedule(_Section, frozen=True, kw_only=True):
+    """Where versions, dates and owners of trains come from."""
+
+    provider: Annotated[
+        Literal["whattrainisitnow", "product-details", "file"], Meta(description="Who is asked")
+    ] = "whattrainisitnow"
+    url: Annotated[str | None, Meta(description="Root of the provider, or path of the file")] = None
+    timeout: Annotated[float, Meta(gt=0, description="Seconds one call may take")] = 30.0
+
+
+class Lando(_Section, frozen=True, kw_only=True):
+    """Who maps Mercurial hashes to git hashes."""
+
+    url: Annotated[Url | None, Meta(description="Root of Lando; None: hashes are not mapped")] = None
+    repository: Annotated[str, Meta(description="Lando's name of the repository")] = "firefox"
+
+
+class Repository(_Section, frozen=True, kw_only=True):
+    """A repository that trials run on."""
+
+    name: Annotated[str, Meta(description="Name the trains refer to")]
+    url: Annotated[str, Meta(description="Where it is cloned from")]
+    kind: Annotated[Literal["git", "hg"], Meta(description="Kind of version control")] = "git"
+    clone: Annotated[str | None, Meta(description="Folder of our clone; None: below the cache folder")] = None
+    main: Annotated[str, Meta(description="Branch where patches land first")] = "main"
+    fetch_timeout: Annotated[float, Meta(gt=0, description="Seconds a fetch may take")] = 900.0
+    landing_urls: Annotated[
+        tuple[str, ...],
+        Meta(description="URL prefixes of commits in landing comments; the hash follows"),
+    ] = ()
+
+
+class TrainRule(_Section, frozen=True, kw_only=True):
+    """A train, or with `{major}` in its name a family of trains, and how it spells things.
+
+    `{major}` in any text becomes the train's major version.
+    """
+
+    name: Annotated[str, Meta(description='"beta", or "esr{major}" for as many as the schedule names')]
+    repository: Annotated[str, Meta(description="Name of a repository")]
+    branch: Annotated[str, Meta(description="Branch of the train")]
+    channel: Annotated[
+        str | None, Meta(description="The schedule's channel; None: the name without its number")
+    ] = None
+    approval_flag: Annotated[str | None, Meta(description="Attachment flag that requests an uplift")] = None
+    status_flag: Annotated[str | None, Meta(description="Bug field that says affected or fixed")] = None
+    tracking_flag: Annotated[str | None, Meta(description="Bug field that says tracked")] = None
+    version: Annotated[str | None, Meta(description="Overrides the schedule's version")] = None
+    owner: Annotated[str | None, Meta(description="Overrides the schedule's owner")] = None
+    next_build: Annotated[str | None, Meta(description="Overrides the next build: its name")] = None
+    next_build_at: Annotated[str | None, Meta(description="… and its time (RFC 3339)")] = None
+
+
+class Bot(_Section, frozen=True, kw_only=True):
+    """The uplift bot."""
+
+    cache: Annotated[str, Meta(description="Folder for clones that have no folder of their own")] = "cache"
+    workers: Annotated[int, Meta(ge=0, description="Merge workers; 0: one per core")] = 0
+    look_seconds: Annotated[float, Meta(gt=0, description="Seconds between two looks of --watch")] = 30.0
+    round_minutes: Annotated[float, Meta(gt=0, description="Minutes between two full rounds of --watch")] = (
+        30.0
+    )
+    stale_minutes: Annotated[
+        float, Meta(gt=0, description="Minutes without a round after which the runner raises the alarm")
+    ] = 75.0
+    notify: Annotated[
+        tuple[str, ...], Meta(description="E-mail addresses told about alarms and new failures")
+    ] = ()
+    notify_people: Annotated[
+        bool, Meta(description="Whether requester and patch author are told when a request newly fails")
+    ] = True
+
+
+class Pulse(_Section, frozen=True, kw_only=True):
+    """The message broker."""
+
+    url: Annotated[
+        Secret | None, Meta(description="amqps://user:password@host:port/vhost (SHIPIT_PULSE_URL)")
+    ] = None
+    ca_file: Annotated[
+        str | None, Meta(description="PEM file of authorities that may sign the broker's certificate")
+    ] = None
+    heartbeat: Annotated[int, Meta(ge=2, le=600, description="Seconds between two heartbeats")] = 60
+    prefetch: Annotated[
+        int, Meta(ge=1, le=1500, description="Most deliveries a queue hands over unacknowledged")
+    ] = 500
+    queue_type: Annotated[Literal["classic", "quorum"], Meta(description="Kind of the queues we declare")] = (
+        "classic"
+    )
+    warn_depth: Annotated[
+        int,
+        Meta(
+            ge=1, description="Messages waiting in a queue that raise the alarm; PulseGuardian warns at 2000"
+        ),
+    ] = 1500
+    quiet_minutes: Annotated[
+        float,
+        Meta(gt=0, description="Minutes without a heartbeat of a consumer after which it counts as dead"),
+    ] = 5.0
+
+
+class Listener(_Section, frozen=True, kw_only=True):
+    """What the listener does beside hearing."""
+
+    notify: Annotated[
+        tuple[str, ...], Meta(description="E-mail addresses that get the report and the alarms")
+    ] = ()
+    notify_matrix: Annotated[tuple[str, ...], Meta(description="Matrix rooms that get the alarms")] = ()
+    notify_slack: Annotated[tuple[str, ...], Meta(description="Slack channels that get the alarms")] = ()
+    report_hours: Annotated[float, Meta(gt=0, description="Hours between two reports")] = 7.0
+    poll_seconds: Annotated[float, Meta(gt=0, description="Seconds between two polls of a source")] = 60.0
+    sweep_minutes: Annotated[
+        float, Meta(gt=0, description="Minutes between two sweeps for what polls cannot see")
+    ] = 10.0
+    deadline_hours: Annotated[
+        float, Meta(gt=0, description="Hours an unreachable service is asked again before quarantine")
+    ] = 24.0
+    lease_seconds: Annotated[
+        float,
+        Meta(ge=1, description="Seconds after which what a killed listener held is taken up by another"),
+    ] = 15.0
+    retention_days: Annotated[int, Meta(ge=1, description="Days an event is kept")] = 30
+    failure_streak: Annotated[
+        int, Meta(ge=1, description="Failed tasks of a route in a row that raise the alarm")
+    ] = 3
+    max_recreations: Annotated[
+        int, Meta(ge=0, description="Times a task that the machines lost is created again")
+    ] = 3
+    silent_minutes: Annotated[
+        float, Meta(gt=0, description="Minutes a source may be unreachable before the alarm")
+    ] = 15.0
+    host: Annotated[str, Meta(description="Address of the heartbeat and metrics endpoint")] = "127.0.0.1"
+    port: Annotated[int, Meta(ge=0, le=65535, description="Its port; 0: there is none")] = 0
+    github_secret: Annotated[
+        Secret | None, Meta(description="Key of GitHub's webhook; two separated by a space while it changes")
+    ] = None
+    herald_key: Annotated[Secret | None, Meta(description="Key of Phabricator's Herald webhook")] = None
+    harbormaster_key: Annotated[
+        Secret | None, Meta(description="Password of the Harbormaster build step's request")
+    ] = None
+    github_token: Annotated[
+        Secret | None, Meta(description="Token that may list and repeat deliveries of GitHub's webhook")
+    ] = None
+
+
+class Steps(_Section, frozen=True, kw_only=True):
+    """Which other step services our pipelines may use."""
+
+    allowed_hosts: Annotated[
+        tuple[str, ...], Meta(description='Hosts of step services, "*.example.com" for all below')
+    ] = ()
+    allow_loopback: Annotated[
+        bool, Meta(description="Whether services on this machine may be used, in plain HTTP")
+    ] = False
+    timeout: Annotated[
+        float, Meta(gt=0, le=30, description="Seconds one call to a step service may take")
+    ] = 10.0
+    balrog_url: Annotated[
+        Url | None, Meta(description="Balrog's admin API; None: its changes cannot be watched")
+    ] = None
+
+
+class Settings(_Section, frozen=True, kw_only=True):
+    """Everything, read once."""
+
+    instance: Instance = "testing"
+    backend: Backend = Backend()
+    bugzilla: Bugzilla = Bugzilla()
+    phabricator: Phabricator = Phabricator()
+    taskcluster: Taskcluster = Taskcluster()
+    schedule: Schedule = Schedule()
+    lando: Lando = Lando()
+    bot: Bot = Bot()
+    pulse: Pulse = Pulse()
+    listener: Listener = Listener()
+    steps: Steps = Steps()
+    repositories: tuple[Repository, ...] = ()
+    trains: tuple[TrainRule, ...] = ()
+    sources: Annotated[tuple[dict[str, Any], ...], Meta(description="What the listener hears")] = ()
+    routes: Annotated[tuple[dict[str, Any], ...], Meta(description="What the listener triggers")] = ()
+    hooks: Annotated[
+        tuple[dict[str, Any], ...], Meta(description="The original listener's HOOKS, taken as routes")
+    ] = ()
+    secret_key: Annotated[
+        tuple[Secret, ...],
+        Meta(
+            description="Keys for what is encrypted at rest (decisions, which nothing here stores yet): "
+            "the first encrypts, all decrypt"
+        ),
+    ] = ()
+
+    def repository(self, name: str) -> Repository:
+        """The repository of that name; Missing is impossible after `load` checked the trains."""
+        return next(r for r in self.repositories if r.name == name)
+
+
+# environment variable -> path of the setting it overrides
+ENVIRONMENT: dict[str, tuple[str, str]] = {
+    "SHIPIT_INSTANCE": ("", "instance"),
+    "SHIPIT_SECRET_KEY": ("", "secret_key"),
+    "SHIPIT_URL": ("backend", "url"),
+    "DATABASE_URL": ("backend", "database_url"),
+    "SHIPIT_PUBLIC_READ": ("backend", "public_read"),
+    "SHIPIT_HOST": ("backend", "host"),
+    "PORT": ("backend", "port"),
+    "SHIPIT_BUGZILLA_URL": ("bugzilla", "url"),
+    "SHIPIT_BUGZILLA_API_KEY": ("bugzilla", "api_key"),
+    "SHIPIT_PHABRICATOR_URL": ("phabricator", "url"),
+    "SHIPIT_PHABRICATOR_TOKEN": ("phabricator", "token"),
+    "TASKCLUSTER_ROOT_URL": ("taskcluster", "root_url"),
+    "TASKCLUSTER_CLIENT_ID": ("taskcluster", "client_id"),
+    "TASKCLUSTER_ACCESS_TOKEN": ("taskcluster", "access_token"),
+    "TASKCLUSTER_CERTIFICATE": ("taskcluster", "certificate"),
+    "SHIPIT_SCHEDULE_PROVIDER": ("schedule", "provider"),
+    "SHIPIT_SCHEDULE_URL": ("schedule", "url"),
+    "SHIPIT_LANDO_URL": ("lando", "url"),
+    "SHIPIT_CACHE": ("bot", "cache"),
+    "SHIPIT_PULSE_URL": ("pulse", "url"),
+    "SHIPIT_STEPS_ALLOW_LOOPBACK": ("steps", "allow_loopback"),
+}
+
+FetchSecret = Callable[[str, str], str]
+_T = TypeVar("_T", bound=msgspec.Struct)
+_SECTIONS: dict[str, type[msgspec.Struct]] = {
+    "backend": Backend,
+    "bugzilla": Bugzilla,
+    "phabricator": Phabricator,
+    "taskcluster": Taskcluster,
+    "schedule": Schedule,
+    "lando": Lando,
+    "bot": Bot,
+    "pulse": Pulse,
+    "listener": Listener,
+    "steps": Steps,
+}
+
+
+def load(environ: Mapping[str, str], *, fetch_secret: FetchSecret | None = None) -> Settings:
+    """Read the file named by SHIPIT_CONFIG (if any), lay the environment over it, check the whole.
+
+    fetch_secret(name, key) reads one value of a Taskcluster secret. Raises BadSettings with every problem.
+    """
+    problems: list[str] = []
+    raw = _read_file(environ.get("SHIPIT_CONFIG"), problems)
+    _lay_over(raw, environ)
+    parts: dict[str, Any] = {}
+    resolve = _Resolver(environ, fetch_secret)
+    _flatten_credentials(raw)
+    for name, kind in _SECTIONS.items():
+        parts[name] = _convert(raw.pop(name, {}), kind, name, resolve, problems)
+    repositories = _rows(raw.pop("repositories", []), Repository, "repositories", resolve, problems)
+    trains = _rows(raw.pop("trains", []), TrainRule, "trains", resolve, problems)
+    for name in ("sources", "routes", "hooks"):
+        parts[name] = _converted(raw.pop(name, ()), tuple[dict[str, Any], ...], name, problems)
+    keys = raw.pop("secret_key", ())
+    parts["secret_key"] = tuple(
+        resolve(key, f"secret_key[{place}]", problems) for place, key in enumerate(_listed(keys))
+    )
+    parts["instance"] = _converted(raw.pop("instance", "testing"), Instance, "instance", problems)
+    problems += [f"{unknown}: unknown setting" for unknown in raw]
+    _check_names(repositories, trains, problems)
+    if problems:
+        raise BadSettings(problems)
+    return Settings(
+        repositories=tuple(one for one in repositories.values() if one is not None),
+        trains=tuple(one for one in trains.values() if one is not None),
+        **parts,
+    )
+
+
+def _read_file(path: str | None, problems: list[str]) -> dict[str, Any]:
+    if not path:
+        return {}
+    try:
+        return tomllib.loads(Path(path).read_text(encoding="utf-8"))
+    except OSError as error:
+        problems.append(f"SHIPIT_CONFIG: cannot read {path}: {error.strerror}")
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        problems.append(f"SHIPIT_CONFIG: {path} is not TOML: {error}")
+    return {}
+
+
+def _flatten_credentials(raw: dict[str, Any]) -> None:
+    """`[taskcluster] credentials = {client_id, access_token, certificate}` is the same as the three keys.
+
+    The environment was laid over already, so it wins.
+    """
+    table = raw.get("taskcluster")
+    if isinstance(table, dict) and isinstance(given := table.get("credentials"), dict):
+        del table["credentials"]
+        for name, value in given.items():
+            table.setdefault(name, value)
+
+
+def _lay_over(raw: dict[str, Any], environ: Mapping[str, str]) -> None:
+    for variable, (section, name) in ENVIRONMENT.items():
+        value = environ.get(variable)
+        if not value:
+            continue
+        table = raw.setdefault(section, {}) if section else raw
+        if isinstance(table, dict):
+            table[name] = value
+
+
+def _listed(keys: object) -> list[Any]:
+    if isinstance(keys, str):
+        return [key for key in keys.replace(",", " ").split() if key]
+    return list(keys) if isinstance(keys, list | tuple) else [keys]
+
+
+class _Resolver:
+    """Turns {env=…}, {file=…}, {taskcluster=…, key=…} or plain text into a Secret."""
+
+    def __init__(self, environ: Mapping[str, str], fetch_secret: FetchSecret | None) -> None:
+        self._environ = environ
+        self._fetch = fetch_secret
+
+    def __call__(self, value: object, field: str, problems: list[str]) -> Secret | None:
+        try:
+            return Secret(self._resolve(value, field))
+        except ShipitError as error:
+            is_named = error.detail.startswith(field)
+            problems.append(error.detail if is_named else f"{field}: {error.detail}")
+            return None
+
+    def _resolve(self, value: object, field: str) -> str:
+        match value:
+            case str():
+                return value
+            case {"env": str(name), **rest} if not rest:
+                found = self._environ.get(name)
+                if not found:
+                    raise InvalidInput(field, expected=f"the environment variable {name} to be set")
+                return found
+            case {"file": str(path), **rest} if not rest:
+                try:
+                    return Path(path).read_text(encoding="utf-8").strip()
+                except (OSError, UnicodeDecodeError) as error:
+                    raise InvalidInput(field, expected=f"a readable file at {path}") from error
+            case {"taskcluster": str(name), "key": str(key), **rest} if not rest:
+                if self._fetch is None:
+                    raise InvalidInput(field, expected="a Taskcluster root URL to read the secret from")
+                return self._fetch(name, key)
+        # the value itself is never echoed: somebody may have written the secret in a wrong shape
+        raise InvalidInput(field, expected="text, {env=…}, {file=…} or {taskcluster=…, key=…}")
+
+
+def _rows(
+    rows: object, kind: type[_T], where: str, resolve: _Resolver, problems: list[str]
+) -> dict[int, _T | None]:
+    """Each table of an array by its place; None for one that could not be read."""
+    if not isinstance(rows, list):
+        problems.append(f"{where}: expected an array of tables ([[{where}]])")
+        return {0: None}
+    return {
+        place: _convert(row, kind, f"{where}[{place}]", resolve, problems) for place, row in enumerate(rows)
+    }
+
+
+def _convert(table: object, kind: type[_T], where: str, resolve: _Resolver, problems: list[str]) -> _T | None:
+    """The table, field by field so that every bad one is named; None when there is any."""
+    if not isinstance(table, dict):
+        problems.append(f"{where}: expected a table")
+        return None
+    before = len(problems)
+    hints = get_type_hints(kind, include_extras=True)
+    values: dict[str, Any] = {}
+    for field in msgspec.structs.fields(kind):
+        place = f"{where}.{field.name}"
+        if field.name not in table:
+            if field.required:
+                problems.append(f"{place}: expected to be set")
+        elif "Secret" in str(field.type):
+            values[field.name] = resolve(table[field.name], place, problems)
+        else:
+            values[field.name] = _converted(table[field.name], hints[field.name], place, problems)
+    problems += [f"{where}.{unknown}: unknown setting" for unknown in table if unknown not in values]
+    return kind(**values) if len(problems) == before else None
+
+
+def _converted(value: object, hint: Any, where: str, problems: list[str]) -> Any:
+    """The value as `hint` wants it, or None and one more problem, which does not show the value."""
+    try:
+        return msgspec.convert(value, hint, strict=False)
+    except msgspec.ValidationError as error:
+        sentence, _, path = str(error).removesuffix("`").partition(" - at `$")
+        # that of an enumeration repeats the value, and does not say which there are
+        if choices := _choices(hint):
+            sentence = f"expected one of {', '.join(choices)}"
+        problems.append(f"{where}{path}: {sentence}")
+        return None
+
+
+def _choices(hint: Any) -> list[str]:
+    inner = get_args(hint)[0] if get_origin(hint) is Annotated else hint
+    return [str(choice) for choice in get_args(inner)] if get_origin(inner) is Literal else []
+
+
+def _check_names(
+    repositories: Mapping[int, Repository | None],
+    trains: Mapping[int, TrainRule | None],
+    problems: list[str],
+) -> None:
+    """Names given twice and names of nothing; the latter only when every repository could be read."""
+    names = [one.name for one in repositories.values() if one is not None]
+    problems += [f"repositories: the name {n!r} is given twice" for n in _repeated(names)]
+    for place, rule in trains.items():
+        if rule is not None and None not in repositories.values() and rule.repository not in names:
+            problems.append(f"trains[{place}].repository: expected one of {names}, got {rule.repository!r}")
+    spelled = [rule.name for rule in trains.values() if rule is not None]
+    problems += [f"trains: the name {n!r} is given twice" for n in _repeated(spelled)]
+
+
+def _repeated(names: list[str]) -> list[str]:
+    return sorted({name for name in names if names.count(name) > 1})

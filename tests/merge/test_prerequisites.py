@@ -1,0 +1,184 @@
+# SPDX-License-Identifier: MPL-2.0
+"""What a conflicting uplift misses, on generated histories: each pitfall of such searches by name."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from git_builder import BEN, Repo, lines, numbered
+from shipit.merge.advice import Advice, advise
+from shipit.merge.types import Outcome
+from shipit.vcs.ground import GitGround
+
+
+@pytest.fixture
+def repo(tmp_path: Path) -> Repo:
+    told = Repo(tmp_path / "clone")
+    told.commit("Bug 100", {"a.txt": numbered(40), "b.txt": numbered(40)})
+    told.branch("beta", "main")
+    return told
+
+
+async def ask(repo: Repo, *revisions: str, onto: str = "beta") -> Advice:
+    async with GitGround(repo.path, index=None, scratch=repo.path.parent / "scratch") as ground:
+        tip, *series = await ground.entries([onto, *revisions])
+        return await advise(ground, series, tip)
+
+
+def named(advice: Advice) -> list[str]:
+    return [one.revision for one in advice.prerequisites]
+
+
+async def test_the_commit_that_wrote_the_changed_line_is_named_alone(repo: Repo) -> None:
+    repo.commit("Bug 1 - elsewhere", {"a.txt": numbered(40, l30="far")})
+    missing = repo.commit("Bug 2 - here", {"a.txt": numbered(40, l30="far", l5="two")})
+    patch = repo.commit("Bug 3 - again here", {"a.txt": numbered(40, l30="far", l5="three")})
+    advice = await ask(repo, patch)
+    assert (advice.outcome, advice.verified, named(advice)) == (Outcome.CONFLICT, True, [missing])
+    assert (advice.prerequisites[0].bug, advice.prerequisites[0].files) == (2, 0)
+    assert "merges cleanly with 1 commit (bug 2) tried first" in advice.reason
+
+
+async def test_a_chain_is_named_in_the_order_of_main(repo: Repo) -> None:
+    first = repo.commit("Bug 1", {"a.txt": numbered(40, l5="one")})
+    second = repo.commit("Bug 2", {"a.txt": numbered(40, l5="two")})
+    patch = repo.commit("Bug 3", {"a.txt": numbered(40, l5="three")})
+    assert named(await ask(repo, patch)) == [first, second]
+
+
+async def test_a_deletion_on_main_is_found_where_blame_sees_no_line(repo: Repo) -> None:
+    left = [f"line {number}" for number in range(1, 41) if number not in (10, 11)]
+    gone = repo.commit("Bug 1 - remove two lines", {"a.txt": lines(*left)})
+    left[8] = "line 9 changed"
+    left[9] = "line 12 changed"
+    patch = repo.commit("Bug 2", {"a.txt": lines(*left)})
+    assert named(await ask(repo, patch)) == [gone]
+
+
+async def test_a_revert_whose_original_is_missing_is_empty_not_mended(repo: Repo) -> None:
+    repo.commit("Bug 1 - add", {"a.txt": numbered(40, l5="one")})
+    repo.commit("Bug 2 - build on it", {"b.txt": numbered(40, l1="x")})
+    patch = repo.commit('Revert "Bug 1 - add"', {"a.txt": numbered(40)})
+    repo.commit("Bug 9 - own", {"a.txt": numbered(40, l5="own")}, on="beta")
+    advice = await ask(repo, patch)
+    assert not advice.verified and named(advice) == []
+    assert not advice.is_unknown
+
+
+async def test_what_makes_the_patch_change_nothing_is_no_prerequisite(repo: Repo) -> None:
+    repo.commit("Bug 1 - add", {"a.txt": numbered(40, l5="one", l6="one too")})
+    patch = repo.commit('Revert "Bug 1 - add"', {"a.txt": numbered(40)})
+    repo.commit("Bug 1 - half of it", {"a.txt": numbered(40, l5="one half")}, on="beta")
+    advice = await ask(repo, patch)
+    assert not advice.verified
+
+
+async def test_a_commit_landed_under_another_id_by_trailer_is_not_named(repo: Repo) -> None:
+    first = repo.commit("Bug 1", {"a.txt": numbered(40, l5="one")})
+    second = repo.commit("Bug 2", {"a.txt": numbered(40, l5="two")})
+    patch = repo.commit("Bug 3", {"a.txt": numbered(40, l5="three")})
+    said = f"Uplift\n\n(cherry picked from commit {first})"
+    repo.commit(said, {"a.txt": numbered(40, l5="one")}, on="beta", author=BEN)
+    assert named(await ask(repo, patch)) == [second]
+
+
+async def test_a_squash_names_several_commits_it_was_picked_from(repo: Repo) -> None:
+    first = repo.commit("Bug 1", {"a.txt": numbered(40, l5="one")})
+    second = repo.commit("Bug 2", {"a.txt": numbered(40, l5="two", l6="x")})
+    third = repo.commit("Bug 3", {"a.txt": numbered(40, l5="three", l6="x")})
+    patch = repo.commit("Bug 4", {"a.txt": numbered(40, l5="four", l6="x")})
+    said = f"Squashed\n\n(cherry picked from commits {first} & {second})"
+    repo.commit(said, {"a.txt": numbered(40, l5="two", l6="x")}, on="beta", author=BEN)
+    assert named(await ask(repo, patch)) == [third]
+
+
+async def test_an_equal_patch_on_the_train_is_seen_through(repo: Repo) -> None:
+    repo.commit("Bug 1", {"a.txt": numbered(40, l5="one")})
+    second = repo.commit("Bug 2", {"a.txt": numbered(40, l5="two")})
+    patch = repo.commit("Bug 3", {"a.txt": numbered(40, l5="three")})
+    repo.commit("Another subject", {"a.txt": numbered(40, l5="one")}, on="beta", author=BEN)
+    assert named(await ask(repo, patch)) == [second]
+
+
+async def test_a_renamed_file_is_followed_to_its_old_name(repo: Repo) -> None:
+    missing = repo.commit("Bug 1", {"a.txt": numbered(40, l5="one")})
+    moved = repo.commit("Bug 2 - move", {"a.txt": None, "c.txt": numbered(40, l5="one")})
+    patch = repo.commit("Bug 3", {"c.txt": numbered(40, l5="three")})
+    advice = await ask(repo, patch)
+    assert advice.verified and named(advice) in ([missing], [missing, moved])
+
+
+async def test_a_file_that_the_train_never_had_comes_from_who_added_it(repo: Repo) -> None:
+    added = repo.commit("Bug 1 - new file", {"new.txt": numbered(20)})
+    patch = repo.commit("Bug 2", {"new.txt": numbered(20, l3="three")})
+    advice = await ask(repo, patch)
+    assert named(advice) == [added]
+    assert advice.prerequisites[0].lines == 20
+
+
+async def test_neighbouring_lines_are_called_neighbours_with_a_proposal(repo: Repo) -> None:
+    patch = repo.commit("Bug 1", {"a.txt": numbered(40, l5="main")})
+    repo.commit("Bug 2 - own", {"a.txt": numbered(40, l6="train")}, on="beta")
+    advice = await ask(repo, patch)
+    assert (advice.neighbours_only, advice.verified) == (True, False)
+    assert "+main" in advice.keep_both[0].diff and "+train" not in advice.keep_both[0].diff
+    assert [one.subject for one in advice.in_the_way] == ["Bug 2 - own"]
+
+
+async def test_the_commit_of_the_train_that_owns_the_lines_is_in_the_way(repo: Repo) -> None:
+    patch = repo.commit("Bug 1", {"a.txt": numbered(40, l5="main")})
+    own = repo.commit("Bug 7 - own", {"a.txt": numbered(40, l5="train")}, on="beta", author=BEN)
+    repo.commit("Bug 8 - far", {"a.txt": numbered(40, l5="train", l30="far")}, on="beta")
+    advice = await ask(repo, patch)
+    assert [(one.revision, one.bug, one.path) for one in advice.in_the_way] == [(own, 7, "a.txt")]
+    assert "the train's own commit" in advice.reason and not advice.is_unknown
+
+
+async def test_an_uplift_adapted_by_hand_is_pointed_to(repo: Repo) -> None:
+    first = repo.commit("Bug 1 - feature", {"a.txt": numbered(40, l5="one")})
+    patch = repo.commit("Bug 2", {"a.txt": numbered(40, l5="two")})
+    said = f"Bug 1 - feature\n\n(cherry picked from commit {first})"
+    own = repo.commit(said, {"a.txt": numbered(40, l5="one, adapted")}, on="beta")
+    advice = await ask(repo, patch)
+    assert [one.revision for one in advice.in_the_way] == [own]
+    assert "adapted by hand earlier" in advice.reason and first[:12] in advice.reason
+
+
+async def test_what_came_by_a_merge_is_said_to_have_arrived_with_it(repo: Repo) -> None:
+    repo.commit("Import", {"c.txt": numbered(20)}, on="other", start="")
+    merge = repo.commit("Merge other", {"sub/c.txt": numbered(20)}, start="main", also=["other"])
+    patch = repo.commit("Bug 2", {"sub/c.txt": numbered(20, l4="x")})
+    advice = await ask(repo, patch)
+    assert not advice.verified
+    assert [one.revision for one in advice.in_the_way] == [merge]
+    assert "arrived with merge" in advice.reason
+
+
+async def test_what_is_on_the_train_is_landed_and_not_searched(repo: Repo) -> None:
+    patch = repo.commit("Bug 1", {"a.txt": numbered(40, l5="x")})
+    advice = await ask(repo, patch, onto="main")
+    assert (advice.outcome, advice.merges) == (Outcome.LANDED, 0)
+
+
+async def test_a_superfluous_suspect_is_dropped(repo: Repo) -> None:
+    one = repo.commit("Bug 1", {"a.txt": numbered(40, l5="one"), "b.txt": numbered(40, l9="x")})
+    repo.commit("Bug 2 - only b", {"b.txt": numbered(40, l9="x", l25="y")})
+    patch = repo.commit("Bug 3", {"a.txt": numbered(40, l5="two")})
+    advice = await ask(repo, patch)
+    assert named(advice) == [one]
+    assert advice.prerequisites[0].files == 1
+
+
+async def test_a_series_is_searched_as_a_whole(repo: Repo) -> None:
+    missing = repo.commit("Bug 1", {"a.txt": numbered(40, l5="one")})
+    part1 = repo.commit("Bug 2 part 1", {"b.txt": numbered(40, l5="b")})
+    part2 = repo.commit("Bug 2 part 2", {"a.txt": numbered(40, l5="two"), "b.txt": numbered(40, l5="c")})
+    assert named(await ask(repo, part2, part1)) == [missing]
+
+
+async def test_no_answer_promises_that_anything_works(repo: Repo) -> None:
+    repo.commit("Bug 1", {"a.txt": numbered(40, l5="one")})
+    patch = repo.commit("Bug 2", {"a.txt": numbered(40, l5="two")})
+    assert "works" not in (await ask(repo, patch)).reason

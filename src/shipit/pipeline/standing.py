@@ -1,0 +1,197 @@
+# SPDX-License-Identifier: MPL-2.0
+"""How each step stands: a machine's reason and a sentence, who can move it, by when; derived."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from enum import StrEnum
+
+import msgspec
+
+from shipit.pipeline.states import State, Status
+from shipit.pipeline.transition import fold, gate, is_satisfied
+from shipit.pipeline.types import Facts, Node, StepDefinition, Stop
+
+
+class Reason(StrEnum):
+    """Why a step is where it is."""
+
+    WAITS_FOR_STEPS = "waits_for_steps"
+    REQUIREMENT_FAILED = "requirement_failed"
+    STOPPED = "stopped"
+    PIPELINE_HELD = "pipeline_held"
+    NEEDS_RELEASE = "needs_release"
+    SCHEDULED = "scheduled"
+    ABOUT_TO_START = "about_to_start"
+    RUNS = "runs"
+    WAITS_TO_RETRY = "waits_to_retry"
+    BEING_CANCELLED = "being_cancelled"
+    DONE = "done"
+    FAILED = "failed"
+    TIMED_OUT = "timed_out"
+    CANCELLED = "cancelled"
+    SKIPPED = "skipped"
+
+
+class Standing(msgspec.Struct, frozen=True, kw_only=True):
+    """Why it does not move. who: can move it, empty: nobody needs to. by: when it will or must move."""
+
+    reason: Reason
+    sentence: str
+    who: str = ""
+    by: datetime | None = None
+
+
+def standing(facts: Facts, step: StepDefinition, now: datetime) -> Standing:
+    """How one step stands."""
+    node = facts.nodes[step.uid]
+    match node.state:
+        case State.BLOCKED:
+            return _blocked(facts, step)
+        case State.READY:
+            return _ready(facts, step, node, now)
+        case State.IN_PROGRESS:
+            return _runs(step, node)
+        case State.RETRYING:
+            held = gate(facts, step, node, now)
+            if held is not None:
+                return _ready(facts, step, node, now)
+            return Standing(
+                reason=Reason.WAITS_TO_RETRY,
+                sentence=f"try {node.attempt} of {node.allowed} failed{_because(node.note)}; "
+                f"the next begins at {_time(node.retry_at)}",
+                by=node.retry_at,
+            )
+        case State.CANCELLING:
+            why = "it took too long" if node.cause == "deadline" else f"asked by {node.by or 'the pipeline'}"
+            return Standing(reason=Reason.BEING_CANCELLED, sentence=f"being cancelled: {why}")
+        case State.SUCCESS:
+            return Standing(reason=Reason.DONE, sentence=f"done{_because(node.note)}")
+        case State.FAILURE:
+            return _failed(step, node, Reason.FAILED, f"failed after {_tries(node)}{_because(node.note)}")
+        case State.TIMED_OUT:
+            limit = f"{step.timeout_seconds:g} s" if step.timeout_seconds else "its time"
+            return _failed(step, node, Reason.TIMED_OUT, f"took longer than {limit}, {_tries(node)}")
+        case State.CANCELLED:
+            return Standing(
+                reason=Reason.CANCELLED,
+                sentence=f"cancelled{f' by {node.by}' if node.by else ''}{_because(node.note)}",
+                who="" if facts.wants_cancel else _owner(facts, step),
+            )
+        case State.SKIPPED:
+            return Standing(reason=Reason.SKIPPED, sentence=f"skipped by {node.by}{_because(node.note)}")
+
+
+def summary(facts: Facts, now: datetime) -> str:
+    """One sentence about the whole pipeline."""
+    status = fold(facts)
+    steps = facts.definition.steps
+    done = sum(is_satisfied(step, facts.nodes[step.uid]) for step in steps)
+    counted = f"{done} of {len(steps)} steps done"
+    if status is Status.SUCCESS:
+        return f"all {len(steps)} steps are done"
+    shown = [
+        f"{step.uid}: {standing(facts, step, now).sentence}"
+        for step in steps
+        if facts.nodes[step.uid].state not in (State.BLOCKED, State.SUCCESS, State.SKIPPED, State.CANCELLED)
+    ]
+    more = f" (and {len(shown) - 3} more)" if len(shown) > 3 else ""
+    told = "; ".join(shown[:3]) + more
+    if status is Status.CANCELLED:
+        return f"cancelled, {counted}"
+    return f"{counted}; {told}" if told else counted
+
+
+def what_starts(facts: Facts, uid: str) -> tuple[str, ...]:
+    """The steps that start when this one is done: all else they require is done already."""
+    steps = {step.uid: step for step in facts.definition.steps}
+    return tuple(
+        step.uid
+        for step in facts.definition.steps
+        if uid in step.requires
+        and facts.nodes[step.uid].state is State.BLOCKED
+        and all(other == uid or is_satisfied(steps[other], facts.nodes[other]) for other in step.requires)
+    )
+
+
+def _blocked(facts: Facts, step: StepDefinition) -> Standing:
+    steps = {each.uid: each for each in facts.definition.steps}
+    waits = [uid for uid in step.requires if not is_satisfied(steps[uid], facts.nodes[uid])]
+    ended = (State.FAILURE, State.TIMED_OUT, State.CANCELLED)
+    failed = [uid for uid in waits if facts.nodes[uid].state in ended]
+    if failed:
+        return Standing(
+            reason=Reason.REQUIREMENT_FAILED,
+            sentence=f"cannot start: {_list(failed)} did not succeed; retry or skip {_it(failed)}",
+            who=_owner(facts, steps[failed[0]]),
+        )
+    return Standing(reason=Reason.WAITS_FOR_STEPS, sentence=f"waits for {_list(waits)}")
+
+
+def _ready(facts: Facts, step: StepDefinition, node: Node, now: datetime) -> Standing:
+    held = gate(facts, step, node, now)
+    match held:
+        case Stop():
+            return Standing(
+                reason=Reason.STOPPED,
+                sentence=f"stopped by {held.author} since {_time(held.since)}: {held.reason}",
+                who=held.author,
+            )
+        case "pipeline":
+            return Standing(
+                reason=Reason.PIPELINE_HELD,
+                sentence=f"the pipeline is held by {facts.hold_by}: {facts.hold}",
+                who=facts.hold_by,
+            )
+        case "step":
+            return Standing(
+                reason=Reason.NEEDS_RELEASE,
+                sentence="everything it requires is done; a person must release it",
+                who=_owner(facts, step),
+            )
+        case datetime():
+            return Standing(reason=Reason.SCHEDULED, sentence=f"starts at {_time(held)}", by=held)
+    return Standing(reason=Reason.ABOUT_TO_START, sentence="about to start")
+
+
+def _runs(step: StepDefinition, node: Node) -> Standing:
+    said = node.served.message if node.served is not None else ""
+    who = str(node.served.details.get("who", "")) if node.served is not None else ""
+    tries = f", try {node.attempt} of {max(node.allowed, step.attempts)}" if node.attempt > 1 else ""
+    return Standing(
+        reason=Reason.RUNS,
+        sentence=f"{said or 'runs'}{tries}",
+        who=who,
+        by=node.deadline,
+    )
+
+
+def _failed(step: StepDefinition, node: Node, reason: Reason, sentence: str) -> Standing:
+    if step.continue_on_failure:
+        return Standing(reason=reason, sentence=f"{sentence}; the pipeline goes on without it")
+    return Standing(reason=reason, sentence=sentence, who="whoever may retry or skip it")
+
+
+def _owner(facts: Facts, step: StepDefinition) -> str:
+    product, phase = facts.definition.product or "*", step.phase or "*"
+    return f"holders of project:shipit:pipeline/{product}/{phase}"
+
+
+def _tries(node: Node) -> str:
+    return "1 try" if node.attempt == 1 else f"{node.attempt} tries"
+
+
+def _because(note: str) -> str:
+    return f": {note}" if note else ""
+
+
+def _list(names: list[str]) -> str:
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}" if names else "nothing"
+
+
+def _it(names: list[str]) -> str:
+    return "it" if len(names) == 1 else "them"
+
+
+def _time(when: datetime | None) -> str:
+    return when.strftime("%Y-%m-%d %H:%M:%S UTC") if when is not None else "an unknown time"

@@ -1,0 +1,262 @@
+# SPDX-License-Identifier: MPL-2.0
+"""Templates: definitions of the usual pipelines, made of data. No product, version or ESR is in the code."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import msgspec
+
+from shipit.errors import Missing
+from shipit.pipeline.definition import InvalidDefinition
+from shipit.pipeline.schema import problems
+
+Values = Mapping[str, Any]
+Step = dict[str, Any]
+
+_NAME = {"type": "string", "minLength": 1, "maxLength": 64, "pattern": r"^[A-Za-z0-9_.-]+$"}
+_POLICY = {"type": "array", "minItems": 1, "items": {"type": "object", "minProperties": 1}}
+_SECONDS = {"type": "number", "minimum": 1}
+RELEASE_VALUES: dict[str, Any] = {
+    "type": "object",
+    "additionalProperties": False,
+    "required": ["product", "version", "build", "revision", "hook", "signers"],
+    "properties": {
+        "product": _NAME,
+        "version": _NAME,
+        "build": {"type": "integer", "minimum": 1},
+        "revision": {"type": "string", "minLength": 1, "maxLength": 64},
+        "train": {**_NAME, "description": "wait until its approved uplifts have landed"},
+        "major": {"type": "integer", "minimum": 1},
+        "hook": {
+            "type": "object",
+            "required": ["group", "id"],
+            "description": "makes the task group of a phase; its payload gets the phase and the release",
+        },
+        "cancel_hook": {"type": "object", "required": ["group", "id"]},
+        "signers": {**_POLICY, "description": "who signs before something reaches users"},
+        "qa": {"type": "string", "description": "group that ticks QA off; none: no QA step"},
+        "phase_hours": {"type": "number", "minimum": 0.01, "description": "longest time of one phase"},
+        "rollout": {
+            "type": "object",
+            "additionalProperties": False,
+            "required": ["api_url", "rule", "percents", "pause_seconds"],
+            "properties": {
+                "api_url": {
+                    "type": "string",
+                    "description": "step service that sets a rule's rate",
+                },
+                "rule": {"type": "string"},
+                "percents": {"type": "array", "minItems": 1, "items": {"type": "integer"}},
+                "pause_seconds": _SECONDS,
+            },
+        },
+    },
+}
+MERGE_VALUES: dict[str, Any] = {
+    "type": "object",
+    "additionalProperties": False,
+    "required": ["product", "version", "hook", "signers", "merges"],
+    "properties": {
+        "product": _NAME,
+        "version": {**_NAME, "description": "major version that main becomes"},
+        "hook": {"type": "object", "required": ["group", "id"]},
+        "signers": _POLICY,
+        "merges": {
+            "type": "array",
+            "minItems": 1,
+            "description": "as the calendar has them, each after those it names",
+            "items": {
+                "type": "object",
+                "required": ["behavior"],
+                "additionalProperties": False,
+                "properties": {
+                    "behavior": {"type": "string", "pattern": r"^[a-z0-9-]{1,40}$"},
+                    "after": {"type": "array", "items": {"type": "string"}},
+                },
+            },
+        },
+    },
+}
+
+
+class Phase(msgspec.Struct, frozen=True):
+    """A phase of a release. signed: only after a signoff. tested: QA ticks it off before anything later."""
+
+    name: str
+    signed: bool = False
+    tested: bool = False
+    rollback: str = ""
+
+
+class Template(msgspec.Struct, frozen=True):
+    """How a kind of pipeline is made; values: schema of what it wants."""
+
+    description: str
+    values: dict[str, Any]
+    build: Callable[[Values], list[Step]]
+
+
+PROMOTE = Phase(
+    "promote", tested=True, rollback="nothing reached anybody: abandon this build and start the next"
+)
+PUSH = Phase(
+    "push", signed=True, rollback="remove the files from the release folder; nobody is offered them yet"
+)
+SHIP = Phase(
+    "ship",
+    signed=True,
+    rollback="set the update rules back to the former release, then stop the product; ship a new build",
+)
+# A kind of release -> its phases in order.
+RELEASES: dict[str, tuple[str, tuple[Phase, ...]]] = {
+    "release": ("A release on its channel: promote, push, ship", (PROMOTE, PUSH, SHIP)),
+    "beta": ("A beta: promote, push, ship", (PROMOTE, PUSH, SHIP)),
+    "devedition": ("A developer edition: promote, push, ship", (PROMOTE, PUSH, SHIP)),
+    "esr": ("An extended support release: promote, push, ship", (PROMOTE, PUSH, SHIP)),
+    "dot-release": ("A dot release: promote, push, ship", (PROMOTE, PUSH, SHIP)),
+    "release-candidate": (
+        "A release candidate: to the beta channel first, then to everybody",
+        (
+            Phase("promote_rc", tested=True, rollback=PROMOTE.rollback),
+            Phase("ship_rc", signed=True, tested=True, rollback=SHIP.rollback),
+            PUSH,
+            SHIP,
+        ),
+    ),
+}
+
+
+def release_steps(phases: tuple[Phase, ...], values: Values) -> list[Step]:
+    """The steps of a release: each phase after the one before, signed and tested where it says so."""
+    made: list[Step] = []
+    before: list[str] = []
+    if "train" in values:
+        wanted = {"train": values["train"], **({"major": values["major"]} if "major" in values else {})}
+        made.append(_step("uplifts", "uplifts", wanted, [], "approved uplifts have landed", phases[0]))
+        before = ["uplifts"]
+    for phase in phases:
+        if phase.signed:
+            name = f"sign_{phase.name}"
+            subject = f"{phase.name} {values['product']} {values['version']} build {values['build']}"
+            parameters = {
+                "policy": values["signers"],
+                "subject": subject,
+                "digest": values["revision"],
+            }
+            made.append(_step(name, "signoff", parameters, before, f"signed: {subject}", phase))
+            before = [name]
+        made.append(_group(phase, values, before))
+        before = [phase.name]
+        if phase.tested and values.get("qa"):
+            name = f"qa_{phase.name}"
+            asked = {"instructions": f"test what {phase.name} made", "group": values["qa"]}
+            made.append(_step(name, "manual", asked, before, "tested by QA", phase))
+            before = [name]
+    if "rollout" in values:
+        made += _rollout(values["rollout"], before, phases[-1])
+    return made
+
+
+def merge_steps(values: Values) -> list[Step]:
+    """The steps of a merge day: one signature, then each merge after those it names."""
+    phase = Phase("merge", rollback="back the merge out, then run it again")
+    subject = f"merge day of {values['product']}, main becomes {values['version']}"
+    parameters = {"policy": values["signers"], "subject": subject}
+    made = [_step("sign", "signoff", parameters, [], f"signed: {subject}", phase)]
+    for merge in values["merges"]:
+        name = merge["behavior"]
+        payload = {**values["hook"].get("payload", {}), "behavior": name, "version": values["version"]}
+        hook = {**values["hook"], "payload": payload}
+        before = list(merge.get("after", ())) or ["sign"]
+        made.append(_step(name, "taskcluster", {"hook": hook}, before, name.replace("-", " "), phase))
+    return made
+
+
+def merges(
+    versions: Mapping[str, int], esrs: list[int], *, new_esr: int | None = None
+) -> list[dict[str, Any]]:
+    """The merges of one day, from the calendar: the ESRs there are, and the one that begins, if one does.
+
+    versions: what each train is before the day ("main", "beta"); a train that is not there is not merged.
+    """
+    made: list[dict[str, Any]] = []
+    if "beta" in versions:
+        made.append({"behavior": "beta-to-release"})
+    if new_esr is not None:
+        made.append({"behavior": f"release-to-esr{new_esr}", "after": ["beta-to-release"]})
+    if "beta" in versions:
+        made.append({"behavior": "main-to-beta", "after": ["beta-to-release"]})
+    made.append({"behavior": "bump-main", **({"after": ["main-to-beta"]} if "beta" in versions else {})})
+    return made + [{"behavior": f"bump-esr{esr}"} for esr in sorted(esrs)]
+
+
+TEMPLATES: dict[str, Template] = {
+    name: Template(words, RELEASE_VALUES, lambda values, phases=phases: release_steps(phases, values))  # type: ignore[misc]
+    for name, (words, phases) in RELEASES.items()
+} | {"merge-day": Template("A merge day, generated from the calendar", MERGE_VALUES, merge_steps)}
+
+
+def make(name: str, values: Values) -> dict[str, Any]:
+    """The definition of a template with these values, to be put. Raises Missing, InvalidDefinition."""
+    if name not in TEMPLATES:
+        raise Missing(f"there is no template {name[:60]!r}; there are {', '.join(TEMPLATES)}")
+    template = TEMPLATES[name]
+    found = problems(dict(values), template.values)
+    if found:
+        raise InvalidDefinition(found)
+    given = {"product": values["product"], "version": str(values["version"]), "template": name}
+    build = {"build": values["build"]} if "build" in values else {}
+    return {**given, **build, "steps": template.build(values)}
+
+
+def _group(phase: Phase, values: Values, before: list[str]) -> Step:
+    release = {name: values[name] for name in ("product", "version", "build", "revision")}
+    hook = values["hook"]
+    payload = {**hook.get("payload", {}), "phase": phase.name, **release}
+    parameters: dict[str, Any] = {"hook": {**hook, "payload": payload}}
+    if "cancel_hook" in values:
+        parameters["cancel_hook"] = values["cancel_hook"]
+    made = _step(phase.name, "taskcluster", parameters, before, f"task group of {phase.name}", phase)
+    if "phase_hours" in values:
+        made["timeout_seconds"] = values["phase_hours"] * 3600
+    return made
+
+
+def _rollout(rollout: Values, before: list[str], phase: Phase) -> list[Step]:
+    """The rate raised over time. Whoever sees it go wrong holds the pipeline: the rate stays as it is."""
+    made: list[Step] = []
+    for place, percent in enumerate(rollout["percents"]):
+        if place:
+            name = f"wait_{percent}"
+            pause = {"seconds": rollout["pause_seconds"]}
+            made.append(_step(name, "timer", pause, before, f"before {percent} %", phase))
+            before = [name]
+        step: Step = {
+            "uid": f"rate_{percent}",
+            "api_url": rollout["api_url"],
+            "parameters": {"rule": rollout["rule"], "percent": percent},
+            "requires": before,
+            "description": f"{percent} % are offered it",
+            "phase": phase.name,
+            "attempts": 3,
+            "rollback": phase.rollback,
+        }
+        made.append(step)
+        before = [step["uid"]]
+    return made
+
+
+def _step(
+    uid: str, kind: str, parameters: dict[str, Any], before: list[str], description: str, phase: Phase
+) -> Step:
+    return {
+        "uid": uid,
+        "kind": kind,
+        "parameters": parameters,
+        "requires": list(before),
+        "description": description,
+        "phase": phase.name,
+        **({"rollback": phase.rollback} if kind == "taskcluster" else {}),
+    }

@@ -1,0 +1,334 @@
+# SPDX-License-Identifier: MPL-2.0
+"""The one transition function: what is known of a pipeline, and the time, give what happens next."""
+
+from __future__ import annotations
+
+import hashlib
+from datetime import datetime, timedelta
+from typing import Any
+
+import msgspec
+from msgspec.structs import replace
+
+from shipit.errors import Refused
+from shipit.pipeline.definition import REFERENCE
+from shipit.pipeline.states import ENDS, Event, State, Status, after
+from shipit.pipeline.types import Facts, Node, Served, StepDefinition, Stop, key
+
+LONGEST_BACKOFF = 3600.0
+TAKEN = "taken"
+# Causes of an end that what its service says later does not undo.
+FINAL = frozenset({"deadline", TAKEN})
+_BEGUN = Served(status=Status.IN_PROGRESS)
+
+
+class Start(msgspec.Struct, frozen=True, kw_only=True):
+    """Ask a service for a step. key: the uid there, the same however often this attempt is asked for."""
+
+    uid: str
+    key: str
+    kind: str | None
+    api_url: str | None
+    parameters: dict[str, Any]
+
+
+class Plan(msgspec.Struct, frozen=True, kw_only=True):
+    """What happens next. changed: nodes that differ, as they shall be. cancels: keys. wake_at: look again."""
+
+    changed: tuple[Node, ...]
+    starts: tuple[Start, ...]
+    cancels: tuple[str, ...]
+    status: Status
+    wake_at: datetime | None
+
+
+def decide(facts: Facts, now: datetime) -> Plan:
+    """Everything that may happen now, each step once, requirements first. Deciding again changes nothing."""
+    run = _Run(facts, now)
+    for step in facts.definition.steps:
+        run.settle(step)
+    changed = [node for uid, node in run.nodes.items() if node != facts.nodes[uid]]
+    waits = [when for when in run.waits if when > now]
+    return Plan(
+        changed=tuple(changed),
+        starts=tuple(run.starts),
+        cancels=tuple(run.cancels),
+        status=fold(replace(facts, nodes=run.nodes)),
+        wake_at=min(waits, default=None),
+    )
+
+
+def fold(facts: Facts) -> Status:
+    """The status of the whole: a failure only when nothing can go on without a person."""
+    steps = facts.definition.steps
+    if _movable(facts):
+        return Status.IN_PROGRESS
+    if all(is_satisfied(step, facts.nodes[step.uid]) for step in steps):
+        return Status.SUCCESS
+    if facts.wants_cancel or all(_is_fine_or_cancelled(facts, step) for step in steps):
+        return Status.CANCELLED
+    return Status.FAILURE
+
+
+def is_satisfied(step: StepDefinition, node: Node) -> bool:
+    """Whether steps that require this one may go on."""
+    if node.state in (State.SUCCESS, State.SKIPPED):
+        return True
+    return step.continue_on_failure and node.state in (State.FAILURE, State.TIMED_OUT)
+
+
+def gate(facts: Facts, step: StepDefinition, node: Node, now: datetime) -> Stop | str | datetime | None:
+    """What holds a step whose requirements are done: a stop, a hold ("pipeline", "step"), a time, or None."""
+    for stop in facts.stops:
+        if applies(stop, facts, step):
+            return stop
+    if facts.hold:
+        return "pipeline"
+    if step.needs_release and not node.is_released:
+        return "step"
+    if step.not_before is not None and step.not_before > now:
+        return step.not_before
+    return None
+
+
+def applies(stop: Stop, facts: Facts, step: StepDefinition) -> bool:
+    """Whether a stop holds this step: of its product, or of all; of its phase, or of all."""
+    return stop.product in ("", facts.definition.product) and stop.phase in ("", step.phase)
+
+
+def backoff(pipeline: str, step: StepDefinition, attempt: int) -> timedelta:
+    """The pause after this attempt: doubled each time, spread by a tenth so that not all come at once."""
+    seconds = min(LONGEST_BACKOFF, step.backoff_seconds * 2.0 ** min(attempt - 1, 20))
+    spread = hashlib.sha256(key(pipeline, step.uid, attempt).encode()).digest()[0] / 255
+    return timedelta(seconds=seconds * (1 + spread / 10))
+
+
+def asked(facts: Facts, uid: str, event: Event, *, by: str, reason: str) -> Node:
+    """The node after a person asked for something. Raises Refused, naming the rule."""
+    node = facts.nodes[uid]
+    if facts.wants_cancel and event in (Event.RETRY_ASKED, Event.UNSKIP_ASKED):
+        raise Refused(f"the pipeline {facts.uid} is cancelled; a cancelled pipeline is not taken up again")
+    state = after(node.state, event)
+    if state is None:
+        raise Refused(f"step {uid!r} is {node.state.value}: {event.value.replace('_', ' ')} is not possible")
+    if event is Event.UNSKIP_ASKED and (begun := _begun_after(facts, uid)):
+        raise Refused(f"steps that require {uid!r} have begun: {', '.join(begun)}")
+    note = {"note": reason, "by": by, "finished_at": None}
+    if event is Event.RETRY_ASKED:
+        return replace(node, state=state, allowed=node.attempt + 1, cause="", **note)
+    if event is Event.CANCEL_ASKED and state is State.CANCELLING:
+        return replace(node, state=state, cause="asked", note=reason, by=by)
+    return replace(node, state=state, **note)
+
+
+def resolved(facts: Facts, parameters: Any) -> Any:
+    """Parameters with the outputs they refer to put in. Raises KeyError naming what is not there."""
+    if isinstance(parameters, dict):
+        if set(parameters) == {REFERENCE} and isinstance(parameters[REFERENCE], str):
+            return _output(facts, parameters[REFERENCE])
+        return {name: resolved(facts, each) for name, each in parameters.items()}
+    if isinstance(parameters, list | tuple):
+        return [resolved(facts, each) for each in parameters]
+    return parameters
+
+
+class _Run:
+    """One deciding: nodes as they become, and what is to be done."""
+
+    def __init__(self, facts: Facts, now: datetime) -> None:
+        self.facts, self.now = facts, now
+        self.nodes = dict(facts.nodes)
+        self.steps = {step.uid: step for step in facts.definition.steps}
+        self.starts: list[Start] = []
+        self.cancels: list[str] = []
+        self.waits: list[datetime] = []
+
+    def settle(self, step: StepDefinition) -> None:
+        """Move one step until nothing moves it. Each event changes the state, and every cycle waits."""
+        for _ in range(len(State)):
+            node = self.nodes[step.uid]
+            event = self._event(step, node)
+            if event is None:
+                return
+            state = after(node.state, event)
+            assert state is not None, f"the table lacks {node.state} on {event}"
+            self.nodes[step.uid] = self._moved(step, node, event, state)
+
+    def _event(self, step: StepDefinition, node: Node) -> Event | None:
+        match node.state:
+            case State.BLOCKED:
+                if self.facts.wants_cancel:
+                    return Event.CANCEL_ASKED
+                met = all(is_satisfied(self.steps[uid], self.nodes[uid]) for uid in step.requires)
+                return Event.REQUIREMENTS_MET if met else None
+            case State.READY:
+                return self._start(step, node)
+            case State.RETRYING:
+                return self._retry(step, node)
+            case State.IN_PROGRESS:
+                return self._progress(step, node)
+            case State.CANCELLING:
+                return self._cancelling(step, node)
+            case State.FAILURE | State.TIMED_OUT:
+                # Somebody reran it at its service. A time-out that the cancel did not end is no rerun.
+                return Event.RUNS_AGAIN if node.cause not in FINAL and _runs_or_ran(node) else None
+            case _:
+                return None
+
+    def _start(self, step: StepDefinition, node: Node) -> Event | None:
+        if self.facts.wants_cancel:
+            return Event.CANCEL_ASKED
+        held = gate(self.facts, step, node, self.now)
+        if isinstance(held, datetime):
+            self.waits.append(held)
+        if held is not None:
+            return None
+        try:
+            resolved(self._facts(), step.parameters)
+        except KeyError:
+            return Event.UNSTARTABLE
+        return Event.STARTED
+
+    def _retry(self, step: StepDefinition, node: Node) -> Event | None:
+        if self.facts.wants_cancel:
+            return Event.CANCEL_ASKED
+        if node.cause not in FINAL and _runs_or_ran(node):
+            return Event.RUNS_AGAIN
+        if node.retry_at is not None and node.retry_at > self.now:
+            self.waits.append(node.retry_at)
+            return None
+        return self._start(step, node)
+
+    def _progress(self, step: StepDefinition, node: Node) -> Event | None:
+        status = node.served.status if node.served is not None else Status.FAILURE
+        match status:
+            case Status.SUCCESS:
+                return Event.SUCCEEDED
+            case Status.CANCELLED:
+                return Event.WAS_CANCELLED
+            case Status.FAILURE:
+                may = node.attempt < node.allowed and not self.facts.wants_cancel
+                return Event.FAILED_RETRYABLY if may else Event.FAILED
+        if self.facts.wants_cancel:
+            return Event.CANCEL_ASKED
+        if node.deadline is not None and node.deadline <= self.now:
+            return Event.DEADLINE_PASSED
+        if node.deadline is not None:
+            self.waits.append(node.deadline)
+        return None
+
+    def _cancelling(self, step: StepDefinition, node: Node) -> Event | None:
+        if node.served is not None and not node.served.status.is_end:
+            return None
+        if node.served is not None and node.served.status is Status.SUCCESS:
+            return Event.SUCCEEDED
+        if node.cause != "deadline" or self.facts.wants_cancel:
+            return Event.WAS_CANCELLED
+        return Event.FAILED_RETRYABLY if node.attempt < node.allowed else Event.TOOK_TOO_LONG
+
+    def _moved(self, step: StepDefinition, node: Node, event: Event, state: State) -> Node:
+        node = replace(node, state=state)
+        if event is Event.STARTED:
+            return self._started(step, node)
+        if state is State.CANCELLING:
+            self.cancels.append(key(self.facts.uid, step.uid, node.attempt))
+            cause = "deadline" if event is Event.DEADLINE_PASSED else "asked"
+            return replace(node, cause=cause)
+        if state is State.RETRYING:
+            when = self.now + backoff(self.facts.uid, step, node.attempt)
+            return replace(node, retry_at=when, finished_at=self.now, note=self._said(node))
+        if event is Event.RUNS_AGAIN:
+            return replace(node, finished_at=None, retry_at=None, deadline=self._deadline(step))
+        if event is Event.UNSTARTABLE:
+            return replace(node, finished_at=self.now, note=self._lacking(step))
+        if state in ENDS:
+            output = node.served.output if node.served is not None and state is State.SUCCESS else {}
+            note = self._said(node) or node.note
+            return replace(node, finished_at=self.now, note=note, output=output, retry_at=None)
+        return node
+
+    def _started(self, step: StepDefinition, node: Node) -> Node:
+        attempt = node.attempt + 1
+        name = key(self.facts.uid, step.uid, attempt)
+        parameters = resolved(self._facts(), step.parameters)
+        start = Start(uid=step.uid, key=name, kind=step.kind, api_url=step.api_url, parameters=parameters)
+        self.starts.append(start)
+        deadline = self._deadline(step)
+        if deadline is not None:
+            self.waits.append(deadline)
+        return replace(
+            node,
+            attempt=attempt,
+            allowed=max(node.allowed, step.attempts),
+            served=_BEGUN,
+            started_at=self.now,
+            finished_at=None,
+            deadline=deadline,
+            retry_at=None,
+            cause="",
+            note="",
+            output={},
+        )
+
+    def _deadline(self, step: StepDefinition) -> datetime | None:
+        return None if step.timeout_seconds is None else self.now + timedelta(seconds=step.timeout_seconds)
+
+    def _said(self, node: Node) -> str:
+        if node.served is None:
+            return "its service knows no such step any more"
+        return node.served.message
+
+    def _lacking(self, step: StepDefinition) -> str:
+        try:
+            resolved(self._facts(), step.parameters)
+        except KeyError as error:
+            return f"it needs {error.args[0]}, which is not there"
+        return ""
+
+    def _facts(self) -> Facts:
+        return replace(self.facts, nodes=self.nodes)
+
+
+def _movable(facts: Facts) -> set[str]:
+    """Steps to which something may still happen without a person mending a failure."""
+    steps = {step.uid: step for step in facts.definition.steps}
+    found: set[str] = set()
+    # Steps are sorted, so what a step requires was judged before it.
+    for step in facts.definition.steps:
+        state = facts.nodes[step.uid].state
+        if state is State.BLOCKED:
+            may = all(uid in found or is_satisfied(steps[uid], facts.nodes[uid]) for uid in step.requires)
+        else:
+            may = state not in ENDS
+        if may:
+            found.add(step.uid)
+    return found
+
+
+def _is_fine_or_cancelled(facts: Facts, step: StepDefinition) -> bool:
+    node = facts.nodes[step.uid]
+    return is_satisfied(step, node) or node.state in (State.CANCELLED, State.BLOCKED)
+
+
+def _runs_or_ran(node: Node) -> bool:
+    return node.served is not None and node.served.status in (Status.IN_PROGRESS, Status.SUCCESS)
+
+
+def _begun_after(facts: Facts, uid: str) -> list[str]:
+    return [
+        step.uid
+        for step in facts.definition.steps
+        if uid in step.requires and facts.nodes[step.uid].state not in (State.BLOCKED, State.READY)
+    ]
+
+
+def _output(facts: Facts, reference: str) -> Any:
+    uid, *path = reference.split(".")
+    if uid not in facts.nodes:
+        raise KeyError(reference)
+    value: Any = facts.nodes[uid].output
+    for part in path:
+        if not isinstance(value, dict) or part not in value:
+            raise KeyError(reference)
+        value = value[part]
+    return value

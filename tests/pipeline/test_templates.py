@@ -1,0 +1,85 @@
+# SPDX-License-Identifier: MPL-2.0
+"""Templates: what they make is a definition that runs, with the phases in their order."""
+
+from __future__ import annotations
+
+import itertools
+from typing import Any
+
+import pytest
+
+from shipit.actions.pipelines import checked
+from shipit.errors import Missing
+from shipit.pipeline.definition import InvalidDefinition, ancestors
+from shipit.pipeline.templates import RELEASES, make, merges
+
+VALUES: dict[str, Any] = {
+    "product": "firefox",
+    "version": "147.0",
+    "build": 2,
+    "revision": "abc123",
+    "train": "release",
+    "hook": {"group": "project-releng", "id": "phase"},
+    "signers": [{"releng": 1, "relman": 1}],
+    "qa": "qa",
+    "phase_hours": 8,
+    "rollout": {
+        "api_url": "https://rates.example.com/steps",
+        "rule": "firefox-release",
+        "percents": [10, 100],
+        "pause_seconds": 86400,
+    },
+}
+
+
+def links(definition: Any) -> dict[str, tuple[str, ...]]:
+    return {step.uid: step.requires for step in definition.steps}
+
+
+@pytest.mark.parametrize("name", RELEASES)
+def test_every_release_template_makes_a_valid_pipeline_with_phases_in_order(name: str) -> None:
+    definition = checked(make(name, VALUES), lambda url: None)
+    phases = [phase.name for phase in RELEASES[name][1]]
+    for earlier, later in itertools.pairwise(phases):
+        assert earlier in ancestors(links(definition), later)
+    assert "sign_ship" in ancestors(links(definition), "ship")
+    assert "uplifts" in ancestors(links(definition), phases[0])
+    assert ancestors(links(definition), "rate_100") >= {"ship", "rate_10", "wait_100"}
+    assert all(step.rollback for step in definition.steps if step.kind == "taskcluster")
+
+
+def test_a_merge_day_comes_from_the_calendar_and_knows_no_esr_by_itself() -> None:
+    found = merges({"main": 148, "beta": 147}, [140, 153], new_esr=166)
+    names = [each["behavior"] for each in found]
+    assert names == [
+        "beta-to-release",
+        "release-to-esr166",
+        "main-to-beta",
+        "bump-main",
+        "bump-esr140",
+        "bump-esr153",
+    ]
+    values = {
+        "product": "firefox",
+        "version": "149",
+        "hook": VALUES["hook"],
+        "signers": VALUES["signers"],
+        "merges": found,
+    }
+    definition = checked(make("merge-day", values), lambda url: None)
+    assert all("sign" in ancestors(links(definition), name) for name in names)
+    assert [each["behavior"] for each in merges({"main": 1}, [])] == ["bump-main"]
+
+
+def test_wrong_values_are_named_all_at_once() -> None:
+    with pytest.raises(InvalidDefinition) as caught:
+        make("beta", {"product": "", "build": 0, "version": "1", "surprise": 1})
+    assert {each.pointer for each in caught.value.problems} >= {
+        "/product",
+        "/build",
+        "/surprise",
+        "/revision",
+        "/hook",
+    }
+    with pytest.raises(Missing):
+        make("nightmare", {})

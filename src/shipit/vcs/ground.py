@@ -1,0 +1,96 @@
+# SPDX-License-Identifier: MPL-2.0
+"""A git clone as searches see it: the index of its commits, merges one upon the other, contents of files."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Collection, Sequence
+from contextlib import AsyncExitStack
+from pathlib import Path
+from types import TracebackType
+
+from shipit.errors import InvalidInput
+from shipit.merge.history import Entry
+from shipit.merge.store import Known, Merge, Merged, Unknown
+from shipit.vcs.candidates import MOST_COMMITS, Candidates
+from shipit.vcs.merging import accepts_trees, git_version
+from shipit.vcs.objects import look_up
+from shipit.vcs.pipes import BlobPipe, MergePipe
+from shipit.vcs.shadow import Shadow, git_directory
+
+
+def kept_index(repo: Path) -> Path:
+    """Where the index of a clone is kept when nobody names a place: never inside of the clone."""
+    folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "shipit"
+    name = hashlib.sha256(str(git_directory(repo)).encode("utf-8", "surrogateescape")).hexdigest()[:16]
+    return folder / f"candidates-{name}"
+
+
+class GitGround:
+    """A git clone as `shipit.merge.prerequisites.Ground`. Use as an async context manager."""
+
+    def __init__(
+        self, repo: Path, *, index: Path | None, scratch: Path | None = None, most_commits: int = MOST_COMMITS
+    ) -> None:
+        """repo: a clone, only read. index: the file that keeps the index of commits; None: only in memory."""
+        self._shadow = Shadow(repo, scratch=scratch)
+        self._history = Candidates(kept=index, most_commits=most_commits)
+        self._stack = AsyncExitStack()
+        self.version = ""
+
+    async def __aenter__(self) -> GitGround:
+        self.version = await git_version()
+        await self._stack.enter_async_context(self._shadow)
+        trees = accepts_trees(self.version)
+        self._merges = await self._stack.enter_async_context(MergePipe(self._shadow, trees=trees))
+        self._blobs = await self._stack.enter_async_context(BlobPipe(self._shadow))
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._stack.aclose()
+
+    @property
+    def history(self) -> Candidates:
+        """The index of commits."""
+        return self._history
+
+    @property
+    def shadow(self) -> Shadow:
+        """The clone without its configuration, where merges write."""
+        return self._shadow
+
+    async def merge(self, merge: Merge) -> Merged:
+        """The outcome of a merge of trees."""
+        return await self._merges.merge(merge)
+
+    async def read(self, names: Sequence[str]) -> list[bytes | None]:
+        """Contents of files by id; None for what cannot be read."""
+        return await self._blobs.read(names)
+
+    async def entries(self, names: Sequence[str], *, also: Collection[str] = ()) -> list[Entry]:
+        """The commits that revisions name, after a look at what is new below them (and below `also`).
+
+        Raises InvalidInput for a name that leads to no commit, CommandFailed when the clone cannot be read.
+        """
+        found = await look_up(self._shadow, {*names, *also})
+        for name, known in found.items():
+            if isinstance(known, Unknown):
+                raise InvalidInput(name, expected=f"a commit of the clone; it {known.reason}")
+        ids = {name: known.id for name, known in found.items() if isinstance(known, Known)}
+        await self._history.follow(self._shadow, set(ids.values()))
+        entries = [self._history.find(ids[name]) for name in names]
+        return [entry for entry in entries if entry is not None]
+
+    def cpu_ms(self) -> float:
+        """CPU milliseconds that the running git processes have used; 0.0 where the system does not say."""
+        return sum(_cpu_ms(pid) for pid in (self._merges.pid, self._blobs.pid) if pid is not None)
+
+
+def _cpu_ms(pid: int) -> float:
+    try:
+        return int(Path(f"/proc/{pid}/schedstat").read_text().split()[0]) / 1e6
+    except (OSError, ValueError, IndexError):
+        return 0.0

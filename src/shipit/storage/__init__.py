@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: MPL-2.0
+"""SQL, migrations, embedded PostgreSQL: the one door to the database."""

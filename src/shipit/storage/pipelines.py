@@ -1,0 +1,295 @@
+# SPDX-License-Identifier: MPL-2.0
+"""Pipelines as stored: put once, locked and read in bulk, written in bulk."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Sequence
+from datetime import datetime
+from functools import lru_cache
+from typing import Any
+
+import msgspec
+from psycopg.types.json import Jsonb
+
+from shipit.pipeline.states import State, Status
+from shipit.pipeline.types import Definition, Facts, Node, Note, Served, Stop, digest_of
+from shipit.storage.pool import Connection
+from shipit.storage.statements import load
+
+_SQL = load("pipelines")
+_decode = msgspec.json.Decoder(Definition).decode
+
+
+class Stored(msgspec.Struct, frozen=True, kw_only=True):
+    """A pipeline with all its facts."""
+
+    facts: Facts
+    status: Status
+    created_by: str
+    created_at: datetime
+    updated_at: datetime
+
+
+class Listed(msgspec.Struct, frozen=True, kw_only=True):
+    """A line of the list."""
+
+    uid: str
+    status: Status
+    updated: datetime
+    product: str = ""
+    version: str = ""
+    created: datetime | None = None
+
+
+class Event(msgspec.Struct, frozen=True, kw_only=True):
+    """A line of the audit as read."""
+
+    at: datetime
+    subject: str
+    step: str
+    actor: str
+    what: str
+    before: str
+    after: str
+    reason: str
+
+
+class Written(msgspec.Struct, frozen=True, kw_only=True):
+    """A pipeline after a decision."""
+
+    uid: str
+    status: Status
+    due_at: datetime | None
+
+
+async def put(
+    connection: Connection,
+    uid: str,
+    given: dict[str, Any],
+    definition: Definition,
+    *,
+    created_by: str,
+    parent: str | None = None,
+) -> bool:
+    """Store a new pipeline with its steps; False when there is one of this uid already."""
+    values = {
+        "uid": uid,
+        "given": Jsonb(given),
+        "definition": Jsonb(definition),
+        "digest": digest_of(given),
+        "product": definition.product,
+        "version": definition.version,
+        "parent": parent,
+        "created_by": created_by,
+    }
+    if await (await connection.execute(_SQL["put"], values)).fetchone() is None:
+        return False
+    steps = {
+        "pipeline": uid,
+        "uids": [step.uid for step in definition.steps],
+        "allowed": [step.attempts for step in definition.steps],
+        "kinds": [step.kind or "remote" for step in definition.steps],
+    }
+    await connection.execute(_SQL["put_steps"], steps)
+    await wake(connection, [uid])
+    return True
+
+
+async def digest(connection: Connection, uid: str) -> str | None:
+    """The digest of what was put; None when there is no such pipeline."""
+    row = await (await connection.execute(_SQL["digest_of"], {"uid": uid})).fetchone()
+    return None if row is None else str(row[0])
+
+
+async def given(connection: Connection, uid: str) -> dict[str, Any] | None:
+    """The parameters as they were put."""
+    row = await (await connection.execute(_SQL["given_of"], {"uid": uid})).fetchone()
+    return None if row is None else dict(row[0])
+
+
+async def wake(connection: Connection, uids: Collection[str]) -> None:
+    """Something was heard of these pipelines: somebody shall decide again."""
+    await connection.execute(_SQL["wake"], {"uids": list(uids)})
+
+
+async def take_due(connection: Connection, *, limit: int) -> tuple[list[str], bool]:
+    """Pipelines to decide in this transaction, and whether there may be more."""
+    cursor = await connection.execute(_SQL["woken"], {"limit": limit})
+    woken = [str(row[0]) for row in await cursor.fetchall()]
+    cursor = await connection.execute(_SQL["due"], {"limit": limit})
+    due = [str(row[0]) for row in await cursor.fetchall()]
+    return sorted({*woken, *due}), len(woken) == limit or len(due) == limit
+
+
+async def load_many(connection: Connection, uids: Collection[str], *, is_locked: bool) -> list[Stored]:
+    """These pipelines with all their facts; locked for the transaction when they are to be written."""
+    values = {"uids": list(uids)}
+    cursor = await connection.execute(_SQL["lock" if is_locked else "read"], values)
+    rows = await cursor.fetchall()
+    if not rows:
+        return []
+    standing = await stops(connection)
+    nodes: dict[str, dict[str, Node]] = {str(row[0]): {} for row in rows}
+    cursor = await connection.execute(_SQL["nodes"], values)
+    for row in await cursor.fetchall():
+        if row[0] in nodes:
+            nodes[row[0]][row[1]] = _node(row)
+    return [
+        Stored(
+            facts=Facts(
+                uid=row[0],
+                definition=_definition(row[1]),
+                nodes=nodes[row[0]],
+                stops=standing,
+                wants_cancel=row[3],
+                hold=row[4],
+                hold_by=row[5],
+            ),
+            status=Status(row[6]),
+            created_by=row[9],
+            created_at=row[10],
+            updated_at=row[11],
+        )
+        for row in rows
+    ]
+
+
+async def write(
+    connection: Connection,
+    nodes: Sequence[tuple[str, Node]],
+    pipelines: Sequence[Written],
+    waits: Sequence[Written],
+) -> None:
+    """Write changed nodes as (pipeline, node), changed pipelines, and those of which only due_at is new."""
+    if nodes:
+        flat = [{"pipeline": uid, **_flat(node)} for uid, node in nodes]
+        await connection.execute(_SQL["write_nodes"], {"nodes": Jsonb(flat)})
+    if pipelines:
+        await connection.execute(_SQL["write_pipelines"], {"pipelines": Jsonb(list(pipelines))})
+    if waits:
+        await connection.execute(_SQL["write_due"], {"pipelines": Jsonb(list(waits))})
+
+
+async def tell(connection: Connection, uids: Collection[str]) -> None:
+    """Tell open pages, when the transaction commits, that these pipelines changed."""
+    await connection.execute(_SQL["tell"], {"uids": sorted(uids)[:51]})
+
+
+async def set_cancel(connection: Connection, uid: str) -> None:
+    """Somebody wants the pipeline cancelled."""
+    await connection.execute(_SQL["set_cancel"], {"uid": uid})
+
+
+async def set_hold(connection: Connection, uid: str, *, reason: str, by: str) -> None:
+    """Hold a pipeline, or let it go with an empty reason."""
+    await connection.execute(_SQL["set_hold"], {"uid": uid, "reason": reason, "by": by})
+
+
+async def remove(connection: Connection, uid: str) -> None:
+    """Remove a pipeline; its audit stays."""
+    await connection.execute(_SQL["remove"], {"uid": uid})
+
+
+async def page(
+    connection: Connection, *, status: str | None, product: str | None, after: str, limit: int
+) -> list[Listed]:
+    """Pipelines in the order of their uids."""
+    values = {"status": status, "product": product, "after": after, "limit": limit}
+    cursor = await connection.execute(_SQL["list"], values)
+    return [
+        Listed(
+            uid=row[0], status=Status(row[1]), updated=row[2], product=row[3], version=row[4], created=row[5]
+        )
+        for row in await cursor.fetchall()
+    ]
+
+
+async def stops(connection: Connection) -> tuple[Stop, ...]:
+    """The stops that stand."""
+    cursor = await connection.execute(_SQL["stops"])
+    return tuple(
+        Stop(uid=row[0], product=row[1], phase=row[2], reason=row[3], author=row[4], since=row[5])
+        for row in await cursor.fetchall()
+    )
+
+
+async def put_stop(connection: Connection, stop: Stop) -> None:
+    """Stop a product and phase, or everything."""
+    values = msgspec.structs.asdict(stop)
+    values.pop("since")
+    await connection.execute(_SQL["put_stop"], values)
+
+
+async def set_restart(connection: Connection, uid: str, step: str) -> bool:
+    """The signoff step whose success ends a stop; False when there is one already, or no such stop."""
+    cursor = await connection.execute(_SQL["set_restart"], {"uid": uid, "step": step})
+    return await cursor.fetchone() is not None
+
+
+async def next_build(connection: Connection, product: str, version: str) -> int:
+    """A build number of this version that nobody had."""
+    cursor = await connection.execute(_SQL["next_build"], {"product": product, "version": version})
+    row = await cursor.fetchone()
+    assert row is not None
+    return int(row[0])
+
+
+async def note(connection: Connection, notes: Iterable[Note]) -> None:
+    """Add to the audit."""
+    lines = list(notes)
+    if lines:
+        await connection.execute(
+            _SQL["note"], {"notes": Jsonb([msgspec.structs.asdict(each) for each in lines])}
+        )
+
+
+async def history(connection: Connection, subject: str, *, after: int = 0, limit: int = 500) -> list[Event]:
+    """The audit of a pipeline or step, oldest first."""
+    values = {"subject": subject, "after": after, "limit": limit}
+    cursor = await connection.execute(_SQL["history"], values)
+    names = Event.__struct_fields__
+    return [Event(**dict(zip(names, row, strict=True))) for row in await cursor.fetchall()]
+
+
+async def durations(connection: Connection, product: str, steps: Collection[str]) -> dict[str, list[float]]:
+    """Seconds that steps of these names took in pipelines of this product, the newest hundred successes."""
+    if not steps:
+        return {}
+    values = {"product": product, "steps": sorted(steps)}
+    found: dict[str, list[float]] = {}
+    for row in await (await connection.execute(_SQL["durations"], values)).fetchall():
+        found.setdefault(str(row[0]), []).append(float(row[1]))
+    return found
+
+
+@lru_cache(maxsize=512)
+def _definition(text: str) -> Definition:
+    return _decode(text)
+
+
+def _node(row: tuple[Any, ...]) -> Node:
+    served = None
+    if row[15] is not None:
+        served = Served(status=Status(row[15]), message=row[16], output=row[17], details=row[18])
+    return Node(
+        uid=row[1],
+        state=State(row[2]),
+        attempt=row[3],
+        allowed=row[4],
+        started_at=row[6],
+        finished_at=row[7],
+        deadline=row[8],
+        retry_at=row[9],
+        cause=row[10],
+        note=row[11],
+        by=row[12],
+        is_released=row[13],
+        output=row[14],
+        served=served,
+    )
+
+
+def _flat(node: Node) -> dict[str, Any]:
+    values = msgspec.structs.asdict(node)
+    del values["served"]
+    return values

@@ -1,0 +1,135 @@
+-- Pipelines: put, read, decided in bulk. A pipeline is locked before its steps, many in the order of uids.
+
+-- name: put
+insert into pipelines (uid, given, definition, digest, product, version, parent, created_by)
+values (%(uid)s, %(given)s, %(definition)s, %(digest)s, %(product)s, %(version)s, %(parent)s, %(created_by)s)
+on conflict (uid) do nothing
+returning uid
+
+-- name: put_steps
+insert into pipeline_steps (pipeline, uid, allowed, kind)
+select %(pipeline)s, uid, allowed, kind
+from unnest(%(uids)s::text[], %(allowed)s::integer[], %(kinds)s::text[]) as given (uid, allowed, kind)
+
+-- name: digest_of
+select digest from pipelines where uid = %(uid)s
+
+-- name: given_of
+select given from pipelines where uid = %(uid)s
+
+-- name: wake
+insert into pipeline_wakes (pipeline) select unnest(%(uids)s::text[])
+
+-- name: woken
+-- Wakes are taken in the transaction that decides; when it fails they are there again.
+delete from pipeline_wakes where id in (
+    select id from pipeline_wakes order by id limit %(limit)s for update skip locked)
+returning pipeline
+
+-- name: due
+-- Not locked here: locks are taken in the order of uids, lest two runners wait for each other.
+select uid from pipelines where due_at <= now() order by due_at limit %(limit)s
+
+-- name: lock
+select uid, definition::text, digest, wants_cancel, hold, hold_by, status, product, version, created_by,
+    created_at, updated_at
+from pipelines where uid = any(%(uids)s) order by uid for update
+
+-- name: read
+select uid, definition::text, digest, wants_cancel, hold, hold_by, status, product, version, created_by,
+    created_at, updated_at
+from pipelines where uid = any(%(uids)s) order by uid
+
+-- name: nodes
+-- Each step with what its service says of the present try; a pipeline that is a step says it itself.
+select n.pipeline, n.uid, n.state, n.attempt, n.allowed, n.kind, n.started_at, n.finished_at, n.deadline,
+    n.retry_at, n.cause, n.note, n.by, n.is_released, n.output,
+    coalesce(s.status, p.status), coalesce(s.message, ''), coalesce(s.output, '{}'),
+    coalesce(s.details, '{}')
+from pipeline_steps n
+left join steps s on n.attempt > 0 and s.kind = n.kind and s.uid = n.pipeline || '.' || n.uid || '.' || n.attempt
+left join pipelines p on n.attempt > 0 and n.kind = 'pipeline'
+    and p.uid = n.pipeline || '.' || n.uid || '.' || n.attempt
+where n.pipeline = any(%(uids)s)
+
+-- name: write_nodes
+update pipeline_steps n
+set state = g.state, attempt = g.attempt, allowed = g.allowed, started_at = g.started_at,
+    finished_at = g.finished_at, deadline = g.deadline, retry_at = g.retry_at, cause = coalesce(g.cause, ''),
+    note = coalesce(g.note, ''), by = coalesce(g.by, ''), is_released = coalesce(g.is_released, false),
+    output = coalesce(g.output, '{}')
+from jsonb_to_recordset(%(nodes)s) as g (pipeline text, uid text, state text, attempt integer,
+    allowed integer, started_at timestamptz, finished_at timestamptz, deadline timestamptz,
+    retry_at timestamptz, cause text, note text, by text, is_released boolean, output jsonb)
+where n.pipeline = g.pipeline and n.uid = g.uid
+
+-- name: write_pipelines
+update pipelines p
+set status = g.status, due_at = g.due_at, updated_at = now(),
+    finished_at = case when g.status = 'in_progress' then null else coalesce(p.finished_at, now()) end
+from jsonb_to_recordset(%(pipelines)s) as g (uid text, status text, due_at timestamptz)
+where p.uid = g.uid
+
+-- name: write_due
+update pipelines p set due_at = g.due_at
+from jsonb_to_recordset(%(pipelines)s) as g (uid text, due_at timestamptz)
+where p.uid = g.uid and p.due_at is distinct from g.due_at
+
+-- name: set_cancel
+update pipelines set wants_cancel = true, updated_at = now() where uid = %(uid)s
+
+-- name: set_hold
+update pipelines set hold = %(reason)s, hold_by = %(by)s, updated_at = now() where uid = %(uid)s
+
+-- name: remove
+delete from pipelines where uid = %(uid)s
+
+-- name: list
+select uid, status, updated_at, product, version, created_at
+from pipelines
+where (%(status)s::text is null or status = %(status)s)
+    and (%(product)s::text is null or product = %(product)s)
+    and uid > %(after)s
+order by uid limit %(limit)s
+
+-- name: stops
+select uid, product, phase, reason, author, since from stops where restarted_at is null order by since, uid
+
+-- name: put_stop
+insert into stops (uid, product, phase, reason, author)
+values (%(uid)s, %(product)s, %(phase)s, %(reason)s, %(author)s)
+
+-- name: set_restart
+update stops set restart = %(step)s where uid = %(uid)s and restart is null and restarted_at is null
+returning uid
+
+-- name: next_build
+insert into build_numbers as n (product, version, last) values (%(product)s, %(version)s, 1)
+on conflict (product, version) do update set last = n.last + 1
+returning last
+
+-- name: note
+insert into audit (subject, step, actor, what, before, after, reason)
+select subject, step, actor, what, before, after, reason
+from jsonb_to_recordset(%(notes)s) as g (subject text, step text, actor text, what text, before text,
+    after text, reason text)
+
+-- name: history
+select at, subject, step, actor, what, before, after, reason
+from audit where subject = %(subject)s and id > %(after)s order by id limit %(limit)s
+
+-- name: durations
+-- How long the newest hundred steps of each name took that succeeded, in seconds.
+select wanted.uid, took.seconds
+from unnest(%(steps)s::text[]) as wanted (uid), lateral (
+    select extract(epoch from n.finished_at - n.started_at)::float8 as seconds
+    from pipeline_steps n join pipelines p on p.uid = n.pipeline
+    where n.uid = wanted.uid and n.state = 'success' and n.started_at is not null
+        and p.product = %(product)s
+    order by n.finished_at desc limit 100
+) as took
+
+-- name: tell
+-- To open pages only: nothing that is cached depends on pipelines.
+select pg_notify(current_schema() || '_live', json_build_object('table', 'pipelines', 'trains', '[]'::json,
+    'ids', case when cardinality(%(uids)s::text[]) <= 50 then to_json(%(uids)s::text[]) end)::text)

@@ -1,0 +1,114 @@
+-- The steps we serve: put, claimed under a fence, recorded, read.
+
+-- name: put
+insert into steps (kind, uid, parameters, digest, status, message, details, output, memory, pipeline,
+    created_by, due_at, finished_at)
+select g.kind, g.uid, g.parameters, g.digest, g.status, coalesce(g.message, ''), coalesce(g.details, '{}'),
+    coalesce(g.output, '{}'), coalesce(g.memory, '{}'), g.pipeline, coalesce(g.created_by, ''), g.due_at,
+    case when g.status <> 'in_progress' then now() end
+from jsonb_to_recordset(%(steps)s) as g (kind text, uid text, parameters jsonb, digest text, status text,
+    message text, details jsonb, output jsonb, memory jsonb, pipeline text, created_by text,
+    due_at timestamptz)
+on conflict (kind, uid) do nothing
+returning uid
+
+-- name: read
+select kind, uid, parameters, digest, status, message, details, output, memory, pipeline, wants_cancel,
+    created_by, created_at, updated_at, fence
+from steps where kind = %(kind)s and uid = %(uid)s
+
+-- name: lock
+select kind, uid, parameters, digest, status, message, details, output, memory, pipeline, wants_cancel,
+    created_by, created_at, updated_at, fence
+from steps where kind = %(kind)s and uid = %(uid)s for update
+
+-- name: claim
+with due as (
+    select kind, uid from steps
+    where due_at <= now() and (claimed_until is null or claimed_until < now())
+    order by due_at limit %(limit)s for update skip locked
+)
+update steps s
+set claimed_until = now() + %(lease)s, fence = s.fence + 1, is_woken = false
+from due where s.kind = due.kind and s.uid = due.uid
+returning s.kind, s.uid, s.parameters, s.digest, s.status, s.message, s.details, s.output, s.memory,
+    s.pipeline, s.wants_cancel, s.created_by, s.created_at, s.updated_at, s.fence
+
+-- name: record
+-- Only under the newest fence. What was heard meanwhile means: look again at once.
+update steps
+set status = %(status)s, message = %(message)s, details = %(details)s, output = %(output)s,
+    memory = %(memory)s, claimed_until = null,
+    due_at = case when is_woken then now() else %(due_at)s end,
+    updated_at = case when (status, message) is distinct from (%(status)s, %(message)s)
+        then now() else updated_at end,
+    finished_at = case when %(status)s = 'in_progress' then null else coalesce(finished_at, now()) end
+where kind = %(kind)s and uid = %(uid)s and fence = %(fence)s
+returning uid
+
+-- name: write
+-- By somebody who holds the row's lock. A claim that is out loses its fence.
+update steps
+set status = %(status)s, message = %(message)s, details = %(details)s, output = %(output)s,
+    memory = %(memory)s, due_at = %(due_at)s, is_woken = true, claimed_until = null, fence = fence + 1,
+    wants_cancel = wants_cancel or %(wants_cancel)s, updated_at = now(),
+    finished_at = case when %(status)s = 'in_progress' then null else coalesce(finished_at, now()) end
+where kind = %(kind)s and uid = %(uid)s
+
+-- name: ask_cancel
+update steps set wants_cancel = true, due_at = now(), is_woken = true, updated_at = now()
+where kind = %(kind)s and uid = %(uid)s and status = 'in_progress'
+
+-- name: wake
+update steps set due_at = now(), is_woken = true where kind = %(kind)s and uid = %(uid)s
+
+-- name: wake_group
+update steps set due_at = now(), is_woken = true
+where kind = 'taskcluster' and memory ->> 'task_group_id' = %(group)s
+
+-- name: remove
+delete from steps where kind = %(kind)s and uid = %(uid)s
+
+-- name: list
+select uid, status, updated_at from steps
+where kind = %(kind)s and (%(status)s::text is null or status = %(status)s) and uid > %(after)s
+order by uid limit %(limit)s
+
+-- name: sign
+insert into signatures (step, person, client, groups, delegated, comment, digest, expires_at)
+values (%(step)s, %(person)s, %(client)s, %(groups)s, %(delegated)s, %(comment)s, %(digest)s, %(expires_at)s)
+on conflict (step, person) where revoked_at is null do nothing
+returning id
+
+-- name: signatures
+select id, person, client, groups, delegated, comment, digest, signed_at, expires_at, revoked_at, revoked_by,
+    revoked_why
+from signatures where step = %(step)s order by id
+
+-- name: revoke
+update signatures set revoked_at = now(), revoked_by = %(by)s, revoked_why = %(why)s
+where step = %(step)s and revoked_at is null and (%(person)s::text is null or person = %(person)s)
+returning person
+
+-- name: delegate
+insert into delegations (giver, taker, group_name, reason, until)
+values (%(giver)s, %(taker)s, %(group)s, %(reason)s, %(until)s)
+returning id
+
+-- name: delegations
+select giver, group_name, reason, until from delegations
+where taker = %(taker)s and ended_at is null and until > now()
+
+-- name: end_delegation
+update delegations set ended_at = now() where id = %(id)s and giver = %(giver)s and ended_at is null
+returning id
+
+-- name: uplifts
+-- Approved requests of a train, and whether their newest trial says that they are there.
+select r.uid, r.bug, coalesce(t.outcome = 'landed', false), b.is_restricted, r.closed_at is not null
+from requests r
+join bugs b on b.id = r.bug
+left join newest_trials t on t.request = r.uid and t.train = r.train
+where r.train = %(train)s and r.state = 'approved'
+    and (%(major)s::integer is null or r.target_major = %(major)s)
+order by r.bug, r.uid

@@ -1,0 +1,21 @@
+-- Who may be told of what.
+
+-- name: version
+select version_of('*')
+
+-- name: restrictions
+-- The bugs behind some changed rows, and whether each is restricted now.
+select b.id, b.is_restricted, touched.id
+from unnest(%(ids)s::text[]) as touched(id)
+join bugs b on case %(kind)s::text
+    when 'bugs' then b.id::text = touched.id
+    else b.id = (select r.bug from requests r where r.uid = touched.id) end
+
+-- name: all_restrictions
+select id, is_restricted from bugs where gone_at is null
+
+-- name: has_revision
+select to_regclass('alembic_version') is not null
+
+-- name: revision
+select version_num from alembic_version

@@ -1,0 +1,82 @@
+# SPDX-License-Identifier: MPL-2.0
+"""Signatures and delegations: added, revoked, never changed otherwise."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+import msgspec
+
+from shipit.pipeline.types import Signature
+from shipit.storage.pool import Connection
+from shipit.storage.statements import load
+
+_SQL = load("steps")
+
+
+class Delegation(msgspec.Struct, frozen=True, kw_only=True):
+    """Somebody may sign for a group as long as this holds."""
+
+    giver: str
+    group: str
+    reason: str
+    until: datetime
+
+
+async def add(connection: Connection, step: str, signature: Signature) -> bool:
+    """Store a signature; False when one of the same person stands already."""
+    values = {
+        "step": step,
+        "person": signature.person,
+        "client": signature.client,
+        "groups": list(signature.groups),
+        "delegated": list(signature.delegated),
+        "comment": signature.comment,
+        "digest": signature.digest,
+        "expires_at": signature.expires_at,
+    }
+    return await (await connection.execute(_SQL["sign"], values)).fetchone() is not None
+
+
+async def of_step(connection: Connection, step: str) -> list[Signature]:
+    """Every signature of a signoff, revoked ones too, oldest first."""
+    cursor = await connection.execute(_SQL["signatures"], {"step": step})
+    names = Signature.__struct_fields__
+    found = []
+    for row in await cursor.fetchall():
+        values: dict[str, Any] = dict(zip(names, row, strict=True))
+        values["groups"], values["delegated"] = tuple(values["groups"]), tuple(values["delegated"])
+        found.append(Signature(**values))
+    return found
+
+
+async def revoke(connection: Connection, step: str, *, person: str | None, by: str, why: str) -> list[str]:
+    """Take back a person's signature, or (None) all of them; whose were taken back."""
+    values = {"step": step, "person": person, "by": by, "why": why}
+    cursor = await connection.execute(_SQL["revoke"], values)
+    return [str(row[0]) for row in await cursor.fetchall()]
+
+
+async def delegate(
+    connection: Connection, *, giver: str, taker: str, group: str, reason: str, until: datetime
+) -> int:
+    """Let another person sign for a group; the number of the delegation."""
+    values = {"giver": giver, "taker": taker, "group": group, "reason": reason, "until": until}
+    row = await (await connection.execute(_SQL["delegate"], values)).fetchone()
+    assert row is not None
+    return int(row[0])
+
+
+async def delegations(connection: Connection, taker: str) -> list[Delegation]:
+    """What is delegated to a person and holds now."""
+    cursor = await connection.execute(_SQL["delegations"], {"taker": taker})
+    return [
+        Delegation(giver=row[0], group=row[1], reason=row[2], until=row[3]) for row in await cursor.fetchall()
+    ]
+
+
+async def end_delegation(connection: Connection, number: int, *, giver: str) -> bool:
+    """End a delegation; False when there is none of this giver that holds."""
+    cursor = await connection.execute(_SQL["end_delegation"], {"id": number, "giver": giver})
+    return await cursor.fetchone() is not None

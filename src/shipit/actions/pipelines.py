@@ -1,0 +1,182 @@
+# SPDX-License-Identifier: MPL-2.0
+"""Pipelines: created, decided, cancelled, mended by people. All of it rows; nobody outside is asked."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from typing import Any
+
+from msgspec.structs import replace
+
+from shipit.actions.persons import Actor
+from shipit.actions.reconciling import cancel_step, check_kind, reconcile, step_of
+from shipit.errors import InvalidInput, Missing, Refused
+from shipit.pipeline.definition import PIPELINE_UID, InvalidDefinition, read
+from shipit.pipeline.schema import Problem
+from shipit.pipeline.states import Event, Status
+from shipit.pipeline.transition import asked
+from shipit.pipeline.types import Definition, Node, Note, digest_of
+from shipit.storage import pipelines
+from shipit.storage.pipelines import Stored
+from shipit.storage.pool import Connection
+
+RUNNER = "runner"
+DEEPEST = 5
+CheckUrl = Callable[[str], str | None]
+"""Why a step service's URL may not be used; None when it may."""
+
+
+def checked(given: Mapping[str, Any], check_url: CheckUrl) -> Definition:
+    """The definition of a pipeline as it may be run here. Raises InvalidDefinition with every problem."""
+    found: list[Problem] = []
+    definition = None
+    try:
+        definition = read(dict(given), check_kind)
+    except InvalidDefinition as error:
+        found += error.problems
+    raw = given.get("steps")
+    for place, step in enumerate(raw if isinstance(raw, list) else []):
+        url = step.get("api_url") if isinstance(step, dict) else None
+        if isinstance(url, str) and (why := check_url(url)):
+            found.append(Problem(f"/steps/{place}/api_url", why, url[:80]))
+    if found or definition is None:
+        raise InvalidDefinition(found)
+    return definition
+
+
+async def create(
+    connection: Connection,
+    uid: str,
+    given: Mapping[str, Any],
+    by: Actor,
+    *,
+    check_url: CheckUrl,
+    now: datetime,
+) -> tuple[Stored, bool]:
+    """Store a pipeline and start what may start; (pipeline, whether it is new).
+
+    The same again changes nothing. Raises InvalidDefinition, NotAllowed, Refused for another body.
+    """
+    if not PIPELINE_UID.fullmatch(uid):
+        raise InvalidInput("uid", expected="letters, digits, dots, _ and -, at most 160", got=uid)
+    known = await pipelines.digest(connection, uid)
+    if known is None:
+        definition = checked(given, check_url)
+        by.need_pipeline(definition.product, (step.phase for step in definition.steps))
+        if await pipelines.put(connection, uid, dict(given), definition, created_by=by.person):
+            await pipelines.note(connection, [Note(subject=uid, actor=by.person, what="created")])
+            await reconcile(connection, now, uids=[uid])
+            return await load(connection, uid), True
+        known = await pipelines.digest(connection, uid)
+    if known != digest_of(dict(given)):
+        raise Refused(f"there is a pipeline {uid!r} of another definition")
+    return await load(connection, uid), False
+
+
+async def load(connection: Connection, uid: str, *, is_locked: bool = False) -> Stored:
+    """A pipeline. Raises Missing."""
+    found = await pipelines.load_many(connection, [uid], is_locked=is_locked)
+    if not found:
+        raise Missing(f"there is no pipeline {uid!r}")
+    return found[0]
+
+
+async def cancel(connection: Connection, uid: str, by: Actor, *, now: datetime, reason: str = "") -> Stored:
+    """Cancel a pipeline and what runs of it. Raises Missing, NotAllowed."""
+    stored = await load(connection, uid, is_locked=True)
+    need(by, stored)
+    if stored.status is Status.IN_PROGRESS or not stored.facts.wants_cancel:
+        await pipelines.set_cancel(connection, uid)
+        await pipelines.note(
+            connection, [Note(subject=uid, actor=by.person, what="cancel asked", reason=reason)]
+        )
+        await reconcile(connection, now, uids=[uid])
+    return await load(connection, uid)
+
+
+async def delete(connection: Connection, uid: str, by: Actor, *, now: datetime) -> tuple[Stored, str]:
+    """Cancel a pipeline that runs, remove one that has ended; (as it was left, what was done)."""
+    stored = await load(connection, uid, is_locked=True)
+    need(by, stored)
+    if stored.status is Status.IN_PROGRESS:
+        stored = await cancel(connection, uid, by, now=now)
+        what = "cancelled; asked again, it is removed" if stored.status.is_end else "is being cancelled"
+        return stored, what
+    await pipelines.remove(connection, uid)
+    await pipelines.note(connection, [Note(subject=uid, actor=by.person, what="removed")])
+    return stored, "removed"
+
+
+async def change_step(
+    connection: Connection,
+    uid: str,
+    step: str,
+    event: Event,
+    by: Actor,
+    *,
+    reason: str,
+    now: datetime,
+) -> Stored:
+    """Retry, skip, take a skip back or cancel one step. Raises Missing, NotAllowed, Refused, InvalidInput."""
+    stored = await load(connection, uid, is_locked=True)
+    known = step_of(stored, step)
+    by.need_pipeline(stored.facts.definition.product, [known.phase])
+    if event is not Event.RETRY_ASKED and not reason.strip():
+        raise InvalidInput("reason", expected="why, in words")
+    before = stored.facts.nodes[step]
+    after = asked(stored.facts, step, event, by=by.person, reason=reason.strip())
+    await _save(connection, stored, before, after, event.value, by, reason)
+    if event is Event.CANCEL_ASKED and before.state.value == "in_progress":
+        await cancel_step(connection, stored, after, now)
+    await reconcile(connection, now, uids=[uid])
+    return await load(connection, uid)
+
+
+async def release(connection: Connection, uid: str, step: str, by: Actor, *, now: datetime) -> Stored:
+    """Let a step go that a person must release."""
+    stored = await load(connection, uid, is_locked=True)
+    known = step_of(stored, step)
+    by.need_pipeline(stored.facts.definition.product, [known.phase])
+    if not known.needs_release:
+        raise Refused(f"step {step!r} needs no release")
+    before = stored.facts.nodes[step]
+    await _save(
+        connection, stored, before, replace(before, is_released=True, by=by.person), "released", by, ""
+    )
+    await reconcile(connection, now, uids=[uid])
+    return await load(connection, uid)
+
+
+async def hold(connection: Connection, uid: str, by: Actor, *, reason: str, now: datetime) -> Stored:
+    """Hold a pipeline: nothing more starts; an empty reason lets it go on."""
+    stored = await load(connection, uid, is_locked=True)
+    need(by, stored)
+    await pipelines.set_hold(connection, uid, reason=reason.strip(), by=by.person if reason.strip() else "")
+    what = "held" if reason.strip() else "goes on"
+    await pipelines.note(connection, [Note(subject=uid, actor=by.person, what=what, reason=reason)])
+    await reconcile(connection, now, uids=[uid])
+    return await load(connection, uid)
+
+
+def need(by: Actor, stored: Stored) -> None:
+    """Raise NotAllowed unless they may act on every phase of this pipeline."""
+    definition = stored.facts.definition
+    by.need_pipeline(definition.product, (step.phase for step in definition.steps))
+
+
+async def _save(
+    connection: Connection, stored: Stored, before: Node, after: Node, what: str, by: Actor, reason: str
+) -> None:
+    await pipelines.write(connection, [(stored.facts.uid, after)], [], [])
+    line = Note(
+        subject=stored.facts.uid,
+        step=before.uid,
+        actor=by.person,
+        what=what,
+        before=before.state.value,
+        after=after.state.value,
+        reason=reason,
+    )
+    await pipelines.note(connection, [line])
+    await pipelines.tell(connection, [stored.facts.uid])

@@ -1,0 +1,171 @@
+# SPDX-License-Identifier: MPL-2.0
+"""The steps we serve: created, told of, cancelled, ticked off; the same for page, API and command line."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+import msgspec
+
+from shipit.actions.persons import SIGN, Actor
+from shipit.actions.pipelines import CheckUrl
+from shipit.errors import InvalidInput, Missing, NotAllowed, Refused
+from shipit.pipeline.definition import PIPELINE_UID, InvalidDefinition
+from shipit.pipeline.schema import Problem
+from shipit.pipeline.standing import what_starts
+from shipit.pipeline.states import Status
+from shipit.pipeline.types import NewStep, Note, StepRow, digest_of
+from shipit.steps import manual
+from shipit.steps.kinds import KINDS
+from shipit.storage import pipelines, steps
+from shipit.storage.pool import Connection
+
+
+class Described(msgspec.Struct, frozen=True, kw_only=True):
+    """A step, or a pipeline, as the Step API shows it."""
+
+    uid: str
+    status: Status
+    message: str = ""
+    details: dict[str, Any] = {}
+    output: dict[str, Any] = {}
+
+
+async def create(
+    connection: Connection,
+    kind: str,
+    uid: str,
+    parameters: Mapping[str, Any],
+    by: Actor,
+    *,
+    check_url: CheckUrl,
+    now: datetime,
+) -> tuple[StepRow, bool]:
+    """Store a step of a kind and begin it; (step, whether it is new). The same again changes nothing.
+
+    Raises Missing for no such kind, InvalidDefinition, NotAllowed, Refused for another body.
+    """
+    if not PIPELINE_UID.fullmatch(uid):
+        raise InvalidInput("uid", expected="letters, digits, dots, _ and -, at most 160", got=uid)
+    known = await steps.read(connection, kind, uid)
+    if known is None:
+        found = _problems(kind, parameters, check_url)
+        if found:
+            raise InvalidDefinition(found)
+        by.need_pipeline("steps", [kind])
+        begun = KINDS[kind].begin(parameters, now)
+        new = NewStep(kind=kind, uid=uid, parameters=dict(parameters), progress=begun, created_by=by.person)
+        is_new = bool(await steps.put(connection, [new]))
+        if is_new:
+            line = Note(subject=f"{kind}/{uid}", actor=by.person, what="created")
+            await pipelines.note(connection, [line])
+        known = await read(connection, kind, uid)
+        if is_new:
+            return known, True
+    if known.digest != digest_of(dict(parameters)):
+        raise Refused(f"there is a {kind} step {uid!r} of another definition")
+    return known, False
+
+
+async def read(connection: Connection, kind: str, uid: str, *, is_locked: bool = False) -> StepRow:
+    """A step. Raises Missing, also for no such kind."""
+    if kind not in KINDS:
+        raise Missing(f"there is no kind of step {kind!r}")
+    row = await (steps.lock if is_locked else steps.read)(connection, kind, uid)
+    if row is None:
+        raise Missing(f"there is no {kind} step {uid!r}")
+    return row
+
+
+async def delete(
+    connection: Connection, kind: str, uid: str, by: Actor, *, now: datetime
+) -> tuple[Described, str]:
+    """Cancel a step that runs, remove one that has ended; (how it stands, what was done)."""
+    row = await read(connection, kind, uid, is_locked=True)
+    may_change(by, row)
+    subject = f"{kind}/{uid}"
+    if row.status.is_end:
+        if row.pipeline is not None:
+            raise Refused(f"the step belongs to pipeline {row.pipeline!r} and stays as long as that")
+        await steps.remove(connection, kind, uid)
+        await pipelines.note(connection, [Note(subject=subject, actor=by.person, what="removed")])
+        return described(row), "removed"
+    await pipelines.note(connection, [Note(subject=subject, actor=by.person, what="cancel asked")])
+    progress = KINDS[kind].cancel(row, now)
+    if progress is None:
+        await steps.ask_cancel(connection, kind, uid)
+        return described(row), "is being cancelled"
+    await steps.write(connection, row, progress, wants_cancel=True)
+    row = await read(connection, kind, uid)
+    return described(row), "cancelled; asked again, it is removed"
+
+
+async def finish(
+    connection: Connection,
+    uid: str,
+    by: Actor,
+    *,
+    is_done: bool,
+    comment: str,
+    output: dict[str, Any],
+    now: datetime,
+) -> StepRow:
+    """Tick off a manual step, or say that it could not be done. Raises Missing, NotAllowed, Refused."""
+    row = await read(connection, "manual", uid, is_locked=True)
+    group = row.parameters.get("group", "")
+    if group and not by.groups([group]):
+        raise NotAllowed(f"this needs the scope {SIGN}/{group}")
+    if row.status.is_end:
+        raise Refused(f"the step has ended: {row.message}")
+    if not is_done and not comment.strip():
+        raise InvalidInput("comment", expected="why it could not be done")
+    progress = manual.finished(row, by=by.person, is_done=is_done, comment=comment, output=output)
+    await steps.write(connection, row, progress)
+    what = "done" if is_done else "could not be done"
+    line = Note(subject=row.pipeline or f"manual/{uid}", step=uid, actor=by.person, what=what, reason=comment)
+    await pipelines.note(connection, [line])
+    return await read(connection, "manual", uid)
+
+
+async def starts(connection: Connection, row: StepRow) -> tuple[str, ...]:
+    """The steps of its pipeline that start when this one is done; nothing for a step by itself."""
+    if row.pipeline is None:
+        return ()
+    found = await pipelines.load_many(connection, [row.pipeline], is_locked=False)
+    name = row.uid.removeprefix(row.pipeline + ".").rpartition(".")[0]
+    if not found or name not in found[0].facts.nodes:
+        return ()
+    return what_starts(found[0].facts, name)
+
+
+def described(row: StepRow, starting: tuple[str, ...] = ()) -> Described:
+    """A step as the Step API shows it; a signoff says what its last signature starts."""
+    message, details = row.message, {**row.details, "kind": row.kind}
+    if row.pipeline is not None:
+        details["pipeline"] = row.pipeline
+    if row.kind == "signoff" and not row.status.is_end:
+        told = row.parameters.get("starts") or ", ".join(starting)
+        details["starts"] = list(starting)
+        message += f"; the last signature starts {told}" if told else "; the last signature starts nothing"
+    return Described(uid=row.uid, status=row.status, message=message, details=details, output=row.output)
+
+
+def may_change(by: Actor, row: StepRow) -> None:
+    """Raise NotAllowed unless they made the step, or may change any step of its kind."""
+    if by.person != row.created_by:
+        by.need_pipeline("steps", [row.kind])
+
+
+def _problems(kind: str, parameters: Mapping[str, Any], check_url: CheckUrl) -> list[Problem]:
+    if kind not in KINDS:
+        raise Missing(f"there is no kind of step {kind!r}")
+    found = [
+        Problem("/parameters" + each.pointer, each.expected, each.got)
+        for each in KINDS[kind].problems(parameters)
+    ]
+    url = parameters.get("api_url")
+    if kind == "remote" and isinstance(url, str) and (why := check_url(url)):
+        found.append(Problem("/parameters/api_url", why, url[:80]))
+    return found

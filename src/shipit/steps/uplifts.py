@@ -1,0 +1,73 @@
+# SPDX-License-Identifier: MPL-2.0
+"""A step that waits until every approved uplift of a train has landed, and lists those missing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import Any
+
+from shipit.pipeline.schema import Problem
+from shipit.pipeline.schema import problems as problems_of
+from shipit.pipeline.states import Status
+from shipit.pipeline.types import Progress, StepRow
+from shipit.steps.contract import Doors
+from shipit.storage import steps
+
+LOOK_SECONDS = 60.0
+MOST_NAMED = 20
+SCHEMA: Mapping[str, Any] = {
+    "type": "object",
+    "additionalProperties": False,
+    "required": ["train"],
+    "properties": {
+        "train": {"type": "string", "minLength": 1, "maxLength": 64},
+        "major": {"type": "integer", "minimum": 1, "description": "version; older approvals do not count"},
+        "except": {"type": "array", "items": {"type": "integer"}, "description": "bugs that need not land"},
+    },
+}
+
+
+def problems(parameters: Mapping[str, Any]) -> list[Problem]:
+    """As the schema says."""
+    return problems_of(dict(parameters), SCHEMA)
+
+
+def begin(parameters: Mapping[str, Any], now: datetime) -> Progress:
+    """To be looked at."""
+    return Progress(message=f"looks for the approved uplifts of {parameters['train']}", due_at=now)
+
+
+def cancel(row: StepRow, now: datetime) -> Progress | None:
+    """Nobody else knows of it."""
+    return Progress(status=Status.CANCELLED, message="cancelled", details=row.details)
+
+
+async def look(row: StepRow, doors: Doors, now: datetime) -> Progress:
+    """Done when nothing approved is missing. Restricted bugs are counted, never named."""
+    parameters = row.parameters
+    async with doors.database.connection() as connection:
+        found = await steps.uplifts(connection, parameters["train"], parameters.get("major"))
+    spared = set(parameters.get("except", ()))
+    approved = [each for each in found if each.bug not in spared]
+    landed = [each for each in approved if each.is_landed]
+    missing = [each for each in approved if not each.is_landed and not each.is_closed]
+    shown = sorted({each.bug for each in missing if not each.is_restricted})
+    hidden = len({each.bug for each in missing}) - len(shown)
+    details = {
+        "train": parameters["train"],
+        "missing": shown,
+        "restricted_missing": hidden,
+        "contains": sorted({each.bug for each in landed if not each.is_restricted}),
+    }
+    if not missing:
+        message = f"all {len(landed)} approved uplifts of {parameters['train']} have landed"
+        output = {"bugs": details["contains"]}
+        return Progress(status=Status.SUCCESS, message=message, details=details, output=output)
+    names = [f"bug {bug}" for bug in shown[:MOST_NAMED]]
+    if len(shown) > MOST_NAMED:
+        names.append(f"{len(shown) - MOST_NAMED} more")
+    if hidden:
+        names.append(f"{hidden} restricted")
+    message = f"approved and not landed on {parameters['train']}: {', '.join(names)}"
+    return Progress(message=message, details=details, due_at=now + timedelta(seconds=LOOK_SECONDS))

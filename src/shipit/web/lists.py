@@ -1,0 +1,229 @@
+# SPDX-License-Identifier: MPL-2.0
+"""What people read: trains, requests, bugs, contributors."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Awaitable, Callable, Hashable
+from typing import Annotated, Any
+
+import msgspec
+from msgspec import Meta
+
+from shipit.errors import Missing
+from shipit.merge.types import Outcome
+from shipit.storage import bugs, people, requests, trains, visibility, wishes
+from shipit.storage.pool import Connection
+from shipit.storage.requests import Shown
+from shipit.uplift.report import Wish
+from shipit.web import bodies, reading
+from shipit.web.answers import BugAnswer, PersonAnswer, RequestAnswer, RequestsAnswer, TrainsAnswer
+from shipit.web.house import Answer, Asked, Contract, endpoint, house, json_answer, viewer
+from shipit.web.problems import Stale
+from shipit.web.scopes import Right
+from shipit.web.viewer import Audience
+
+_ADDRESS = re.compile(r"[^@\s]{1,200}@[^@\s]{1,200}")
+JSON = "application/json"
+
+
+class RequestsQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Which requests. after: `next` of the page before."""
+
+    train: Annotated[str, Meta(min_length=1, max_length=60)] | None = None
+    state: Shown = Shown.OPEN
+    outcome: Outcome | None = None
+    untried: bool = False
+    bug: Annotated[int, Meta(ge=1, le=2**53 - 1)] | None = None
+    after: Annotated[str, Meta(min_length=1, max_length=300)] | None = None
+    limit: Annotated[int, Meta(ge=1, le=1000)] = 500
+
+
+class PeopleQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A page of people: those whose id is above `after`."""
+
+    after: Annotated[int, Meta(ge=0, le=2**53 - 1)] = 0
+    limit: Annotated[int, Meta(ge=1, le=1000)] = 500
+
+
+class WishAsked(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What is wished: "trial" tries the request's patches again, "bug" reads its bug again."""
+
+    kind: Annotated[str, Meta(pattern="^(trial|bug)$")] = "trial"
+
+
+async def versioned(
+    request: Asked,
+    key: Hashable,
+    make: Callable[[Connection, Audience], Awaitable[bytes]],
+    *,
+    media: str = JSON,
+) -> Answer:
+    """A body that everybody of one audience shares, made anew only when the data changed."""
+    things = house(request)
+    audience = viewer(request).audience
+    async with things.database.connection() as connection:
+        version = await visibility.version(connection)
+        body = await things.bodies.get(
+            (key, audience), version, lambda: make(connection, audience), media=media
+        )
+    return bodies.answer(request, body)
+
+
+@endpoint(
+    "GET",
+    "/api/trains",
+    Contract(
+        right=Right.READ,
+        summary="The trains, each with what is open on it; a count is null where it could not be read",
+        answer=TrainsAnswer,
+    ),
+)
+async def list_trains(request: Asked) -> Answer:
+    """The trains."""
+
+    async def make(connection: Connection, audience: Audience) -> bytes:
+        return await trains.listed(
+            connection,
+            see_restricted=audience.sees_restricted,
+            count_restricted=audience.counts_restricted,
+            see_addresses=audience.sees_addresses,
+        )
+
+    return await versioned(request, "trains", make)
+
+
+@endpoint(
+    "GET",
+    "/api/requests",
+    Contract(
+        right=Right.READ,
+        summary="Requests in slim rows, by train and newest bug",
+        query=RequestsQuery,
+        answer=RequestsAnswer,
+    ),
+)
+async def list_requests(request: Asked) -> Answer:
+    """A page of requests."""
+    query = reading.query(request, RequestsQuery)
+
+    async def make(connection: Connection, audience: Audience) -> bytes:
+        return await requests.listed(
+            connection,
+            see_restricted=audience.sees_restricted,
+            see_addresses=audience.sees_addresses,
+            train=query.train,
+            bug=query.bug,
+            state=query.state,
+            outcome=query.outcome,
+            is_untried=query.untried,
+            after=query.after,
+            limit=query.limit,
+        )
+
+    return await versioned(request, ("requests", query), make)
+
+
+@endpoint(
+    "GET",
+    "/api/requests/{uid:str}",
+    Contract(right=Right.READ, summary="One request whole", answer=RequestAnswer, parts=("uid",)),
+)
+async def read_request(request: Asked) -> Answer:
+    """One request with its form, series, history and newest trials."""
+    uid = reading.name(request.path_params["uid"], "uid")
+    audience = viewer(request).audience
+    async with house(request).database.connection() as connection:
+        found = await requests.one(connection, uid, see_restricted=audience.sees_restricted)
+    if found is None:
+        raise Missing(f"there is no request {uid!r}")
+    return await _detail(request, found, audience)
+
+
+@endpoint(
+    "GET",
+    "/api/bugs/{bug:str}",
+    Contract(right=Right.READ, summary="One bug whole, with its requests", answer=BugAnswer, parts=("bug",)),
+)
+async def read_bug(request: Asked) -> Answer:
+    """One bug with facts, analysis and requests."""
+    bug = reading.number(request.path_params["bug"], "bug")
+    audience = viewer(request).audience
+    async with house(request).database.connection() as connection:
+        found = await bugs.detail(connection, bug, see_restricted=audience.sees_restricted)
+    if found is None:
+        raise Missing(f"there is no bug {bug}")
+    return await _detail(request, found, audience)
+
+
+@endpoint(
+    "POST",
+    "/api/requests/{uid:str}/wishes",
+    Contract(
+        right=Right.USER,
+        summary="Ask for a trial; asking twice makes one wish",
+        body=WishAsked,
+        answer=Wish,
+        parts=("uid",),
+    ),
+)
+async def ask_wish(request: Asked) -> Answer:
+    """Ask a worker with the clone to do something about a request."""
+    uid = reading.name(request.path_params["uid"], "uid")
+    asked = await reading.body(request, WishAsked)
+    seen = reading.if_match(request)
+    who = viewer(request)
+    async with house(request).database.connection() as connection:
+        found = await requests.bug_of(connection, uid, see_restricted=who.audience.sees_restricted)
+        if found is None:
+            raise Missing(f"there is no request {uid!r}")
+        bug, revision = found
+        if seen is not None and seen != revision:
+            raise Stale(f"the bug is at revision {revision}, you saw {seen}; read it again")
+        subject = uid if asked.kind == "trial" else str(bug)
+        wish, _ = await wishes.ask(connection, asked.kind, subject, asked_by=who.client_id)
+    return json_answer(wish)
+
+
+@endpoint(
+    "GET",
+    "/api/people",
+    Contract(
+        right=Right.USER,
+        summary="Contributors; what was noted in private only for those who may note",
+        query=PeopleQuery,
+        answer=list[PersonAnswer],
+    ),
+)
+async def list_people(request: Asked) -> Answer:
+    """A page of contributors."""
+    query = reading.query(request, PeopleQuery)
+    async with house(request).database.connection() as connection:
+        content = await people.listed(
+            connection,
+            see_private=viewer(request).has(Right.ADMIN),
+            after=query.after,
+            limit=query.limit,
+        )
+    return bodies.answer(request, await bodies.single(content))
+
+
+async def _detail(request: Asked, found: tuple[bytes, int], audience: Audience) -> Answer:
+    content, revision = found
+    if not audience.sees_addresses:
+        content = msgspec.json.encode(without_hosts(msgspec.json.decode(content)))
+    return bodies.answer(request, await bodies.single(content), revision=revision)
+
+
+def without_hosts(value: Any) -> Any:
+    """The same with each e-mail address cut before its @, as Bugzilla shows it to strangers."""
+    if isinstance(value, dict):
+        return {key: without_hosts(each) for key, each in value.items()}
+    if isinstance(value, list):
+        return [without_hosts(each) for each in value]
+    if isinstance(value, str) and _ADDRESS.fullmatch(value):
+        return value.partition("@")[0]
+    return value
+
+
+HANDLERS = [list_trains, list_requests, read_request, read_bug, ask_wish, list_people]

@@ -1,0 +1,133 @@
+# SPDX-License-Identifier: MPL-2.0
+"""`shipit check`: every problem of the settings and of what they reach, at once."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
+from pathlib import Path
+
+import click
+import msgspec
+
+from shipit.cli import listener_check
+from shipit.cli.opening import bot_doors, read_settings
+from shipit.cli.serve import check_schema
+from shipit.clients.http import open_session
+from shipit.errors import ShipitError
+from shipit.settings import BadSettings, Settings
+from shipit.trains.spelling import problems_of
+from shipit.trains.types import Failure
+
+
+class Finding(msgspec.Struct, frozen=True):
+    """One thing that was looked at. problem: None when it is as it should be; said: what was seen."""
+
+    what: str
+    problem: str | None = None
+    said: str = ""
+
+
+@click.command()
+@click.option("--offline", is_flag=True, help="Only the settings; ask nobody.")
+@click.option("--format", "shape", type=click.Choice(["text", "json"]), default="text", show_default=True)
+def check(offline: bool, shape: str) -> None:
+    """Check settings and reachability. Exit code 1 when something is wrong; nothing is changed anywhere."""
+    findings = asyncio.run(_all(offline))
+    if shape == "json":
+        click.echo(msgspec.json.encode({"findings": findings}).decode())
+    else:
+        for finding in findings:
+            mark = "ok " if finding.problem is None else "BAD"
+            click.echo(f"{mark} {finding.what}: {finding.problem or finding.said}")
+    sys.exit(1 if any(finding.problem for finding in findings) else 0)
+
+
+async def _all(offline: bool) -> list[Finding]:
+    try:
+        settings = await asyncio.to_thread(read_settings)
+    except BadSettings as error:
+        return [Finding("settings", problem) for problem in error.problems]
+    except ShipitError as error:
+        return [Finding("settings", error.detail)]
+    problems = [Finding("trains", text) for text in problems_of(settings.trains, datetime.now(UTC))]
+    problems += [_looked(one) for one in listener_check.offline(settings) if one.problem]
+    findings = [Finding("settings", said=os.environ.get("SHIPIT_CONFIG") or "no file; defaults"), *problems]
+    if offline or problems:
+        return findings
+    return [
+        *findings,
+        *await _database(settings),
+        *await _services(settings),
+        *await _listener(settings),
+    ]
+
+
+async def _listener(settings: Settings) -> list[Finding]:
+    async with open_session(trust_env=True) as session:
+        return [_looked(one) for one in await listener_check.online(settings, session)]
+
+
+def _looked(one: listener_check.Looked) -> Finding:
+    return Finding(one.what, one.problem, one.said)
+
+
+async def _database(settings: Settings) -> list[Finding]:
+    url = settings.backend.database_url
+    if url is None:
+        return [Finding("database", said="none set (the bot needs none)")]
+    try:
+        await asyncio.to_thread(check_schema, url.reveal(), settings.instance)
+    except ShipitError as error:
+        return [Finding("database", error.detail)]
+    return [Finding("database", said=f"schema of {settings.instance} is current")]
+
+
+async def _services(settings: Settings) -> list[Finding]:
+    """One harmless question to each service that is set."""
+    try:
+        async with bot_doors(settings, told=lambda text: None) as doors:
+            asked: dict[str, Callable[[], Awaitable[str]]] = {
+                "bugzilla": lambda: _named(doors.bugzilla.whoami, settings.bugzilla.api_key is not None),
+                "schedule": lambda: _schedule(doors.schedule.read),
+                "backend": lambda: _backend(doors.backend.known),
+            }
+            if doors.phabricator is not None:
+                asked["phabricator"] = lambda: _named(doors.phabricator.whoami, True)  # type: ignore[union-attr]
+            for name, clone in doors.clones.items():
+                asked[f"clone {name}"] = lambda folder=clone.folder: _clone(folder)  # type: ignore[misc]
+            answers = await asyncio.gather(*(_asked(name, ask) for name, ask in asked.items()))
+    except ShipitError as error:
+        return [Finding("doors", error.detail)]
+    return list(answers)
+
+
+async def _asked(name: str, ask: Callable[[], Awaitable[str]]) -> Finding:
+    try:
+        return Finding(name, said=await ask())
+    except ShipitError as error:
+        return Finding(name, error.detail)
+
+
+async def _named(whoami: Callable[[], Awaitable[str]], has_key: bool) -> str:
+    return f"we are {await whoami()}" if has_key else "no key set: only what everybody may see is read"
+
+
+async def _schedule(read: Callable[[], Awaitable[object]]) -> str:
+    answer = await read()
+    if isinstance(answer, Failure):
+        raise ShipitError(answer.reason)
+    return "answers"
+
+
+async def _backend(known: Callable[[], Awaitable[object]]) -> str:
+    await known()
+    return "answers, and takes our signature"
+
+
+async def _clone(folder: Path) -> str:
+    exists = await asyncio.to_thread(folder.exists)
+    return f"{folder} exists" if exists else f"{folder} will be made by the first round"

@@ -1,0 +1,253 @@
+# SPDX-License-Identifier: MPL-2.0
+"""`shipit demo`: the whole house on one machine, over a fake world with invented data."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import shutil
+import signal
+import socket
+import sys
+import tempfile
+from collections.abc import AsyncIterator, Coroutine, Iterator
+from pathlib import Path
+from typing import Any
+
+import click
+
+from shipit.bot.watching import watch
+from shipit.cli.opening import bot_doors
+from shipit.cli.serve import authenticator, configure_logging
+from shipit.cli.stepping import step_doors
+from shipit.clients.http import open_session
+from shipit.clients.taskcluster import Taskcluster
+from shipit.runner.loop import run as run_runner
+from shipit.runner.pipelines import run as run_pipelines
+from shipit.settings import (
+    Backend,
+    Bot,
+    Bugzilla,
+    Lando,
+    Phabricator,
+    Repository,
+    Schedule,
+    Secret,
+    Settings,
+    Steps,
+    TrainRule,
+)
+from shipit.settings import Taskcluster as TaskclusterSettings
+from shipit.storage import embedded, migrate
+from shipit.storage.pool import Limits, open_pool
+from shipit.web.app import DATABASE_WAIT, create_app
+from shipit.web.serving import serve
+from shipit.world.seed import REPOSITORY, Seeded, seed
+from shipit.world.world import World
+
+BOT_CLIENT = "project/shipit/demo/bot"
+BOT_SCOPES = ("project:shipit:bot", "project:shipit:restricted")
+MANAGER_CLIENT = "project/shipit/demo/release-manager"
+MANAGER_SCOPES = ("project:shipit:user", "project:shipit:decide/*", "project:shipit:restricted")
+ENGINEER_CLIENT = "project/shipit/demo/release-engineer"
+ENGINEER_SCOPES = (
+    "project:shipit:user",
+    "project:shipit:pipeline/*",
+    "project:shipit:sign/*",
+    "project:shipit:events/replay",
+)
+LOOK_SECONDS = 5.0
+LIMITS = Limits(connections=8, wait=DATABASE_WAIT)
+MERCURIAL = "firefox-hg"
+
+
+@click.command()
+@click.option(
+    "--port", type=click.IntRange(0, 65535), default=8000, show_default=True, help="Port of the page."
+)
+@click.option(
+    "--folder",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=Path(".demo"),
+    show_default=True,
+    help="Where the demo keeps its database and clones; made anew each time.",
+)
+def demo(port: int, folder: Path) -> None:
+    """Run everything on this machine: page, bot, runner, PostgreSQL and a fake world. Ctrl-C ends it."""
+    configure_logging()
+    asyncio.run(_demo(port, folder.absolute()))
+
+
+async def _demo(port: int, folder: Path) -> None:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for name in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(name, stop.set)
+    async with _database(folder) as url:
+        with _work_folder(folder) as work:
+            async with World.open() as world:
+                settings = _settings(world, _seeded(world, work), url, port=port or _free_port(), work=work)
+                await asyncio.to_thread(_fresh_schema, url, settings)
+                engineer = _engineer(world, work, settings.backend.url or "")
+                await _all_doors(settings, url, engineer, stop)
+
+
+@contextlib.asynccontextmanager
+async def _database(folder: Path) -> AsyncIterator[str]:
+    """The database that DATABASE_URL names, else one of our own; its lock keeps two demos apart."""
+    if given := os.environ.get("DATABASE_URL"):
+        yield given
+        return
+    async with embedded.server(folder / "postgresql") as url:
+        yield url
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@contextlib.contextmanager
+def _work_folder(folder: Path) -> Iterator[Path]:
+    """A folder for repository and clones of this run; what a killed run left is cleared away."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for leftover in folder.glob("run-*"):
+        shutil.rmtree(leftover, ignore_errors=True)
+    work = Path(tempfile.mkdtemp(prefix="run-", dir=folder))
+    try:
+        yield work
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+
+
+def _seeded(world: World, work: Path) -> tuple[Seeded, str]:
+    seeded = seed(world, work / "product.git")
+    token = world.taskcluster.add_client(BOT_CLIENT, (*BOT_SCOPES, "notify:email:*"))
+    world.taskcluster.add_client(MANAGER_CLIENT, MANAGER_SCOPES)
+    return seeded, token
+
+
+def _engineer(world: World, work: Path, url: str) -> Path:
+    """A file of environment variables that make a shell the demo's release engineer."""
+    token = world.taskcluster.add_client(ENGINEER_CLIENT, ENGINEER_SCOPES)
+    file = work.parent / "release-engineer.env"
+    handle = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(handle, "w", encoding="utf-8") as out:
+        out.write(f"SHIPIT_URL={url}\nTASKCLUSTER_ROOT_URL={world.taskcluster.url}\n")
+        out.write(f"TASKCLUSTER_CLIENT_ID={ENGINEER_CLIENT}\nTASKCLUSTER_ACCESS_TOKEN={token}\n")
+    return file
+
+
+def _fresh_schema(url: str, settings: Settings) -> None:
+    """The demo's data is invented anew each time, so what an earlier run stored says nothing."""
+    migrate.drop(url, instance=settings.instance)
+    migrate.upgrade(url, instance=settings.instance)
+
+
+def _settings(world: World, seeded: tuple[Seeded, str], url: str, *, port: int, work: Path) -> Settings:
+    """The settings a real installation would have, pointed at the fake world."""
+    given, token = seeded
+    repositories: tuple[Repository, ...] = (Repository(name=REPOSITORY, url=str(given.repository)),)
+    older: tuple[TrainRule, ...] = ()
+    if given.mercurial is not None:
+        # one train lives in Mercurial, as the older ESRs of the real product did
+        repositories += (Repository(name=MERCURIAL, kind="hg", url=str(given.mercurial)),)
+        older = (_rule("esr140", suffix="_esr", repository=MERCURIAL),)
+    return Settings(
+        instance="demo",
+        backend=Backend(
+            url=f"http://127.0.0.1:{port}",
+            database_url=Secret(url),
+            public_read=True,
+            port=port,
+        ),
+        bugzilla=Bugzilla(url=world.bugzilla.url, api_key=Secret(given.bugzilla_key)),
+        phabricator=Phabricator(url=world.phabricator.url, token=Secret(given.phabricator_token)),
+        taskcluster=TaskclusterSettings(
+            root_url=world.taskcluster.url, client_id=BOT_CLIENT, access_token=Secret(token)
+        ),
+        schedule=Schedule(provider="whattrainisitnow", url=world.schedule.url),
+        lando=Lando(url=world.lando.url),
+        bot=Bot(cache=str(work / "cache"), look_seconds=LOOK_SECONDS),
+        repositories=repositories,
+        trains=(_rule("beta"), _rule("release"), *older, _rule("esr{major}", suffix="_esr")),
+        steps=Steps(allow_loopback=True),
+    )
+
+
+def _rule(name: str, *, suffix: str = "", repository: str = REPOSITORY) -> TrainRule:
+    return TrainRule(
+        name=name,
+        repository=repository,
+        branch=name,
+        approval_flag=f"approval-mozilla-{name}",
+        status_flag=f"cf_status_firefox{suffix}{{major}}",
+        tracking_flag=f"cf_tracking_firefox{suffix}{{major}}",
+    )
+
+
+async def _all_doors(settings: Settings, url: str, engineer: Path, stop: asyncio.Event) -> None:
+    """Web, bot and runner until told to stop; the first that falls takes the demo down with its error."""
+    root = settings.taskcluster.root_url
+    assert root is not None
+    async with (
+        open_session() as session,
+        open_pool(url, instance=settings.instance, limits=LIMITS, application="shipit demo") as database,
+    ):
+        app = create_app(
+            settings,
+            database=database,
+            database_url=url,
+            authenticator=authenticator(Taskcluster(session, root)),
+            is_demo=True,
+        )
+        listening = asyncio.Event()
+        web = serve(app, settings.backend.host, settings.backend.port, ready=lambda _: listening.set())
+        async with _running(stop, web):
+            await _either(listening, stop)
+            if stop.is_set():
+                return
+            click.echo(f"Ship It runs at {settings.backend.url} (its data is invented; Ctrl-C ends it)")
+            shipit = Path(sys.executable).with_name("shipit")
+            ask = f"{settings.backend.url}/api/pipelines/"
+            click.echo("To ask the API as the demo's release engineer:")
+            click.echo(f"  set -a; . {engineer}; set +a")
+            click.echo(f'  curl -H "Authorization: $({shipit} hawk GET {ask})" {ask}')
+            async with (
+                bot_doors(settings, told=lambda text: None) as doors,
+                _running(
+                    stop,
+                    watch(doors, stop),
+                    run_runner(settings, database, doors.send, stop),
+                    run_pipelines(step_doors(settings, session, database), stop, database_url=url),
+                ),
+            ):
+                await stop.wait()
+
+
+async def _either(*events: asyncio.Event) -> None:
+    """Wait until one of them is set."""
+    waiting = [asyncio.ensure_future(event.wait()) for event in events]
+    await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+    for task in waiting:
+        task.cancel()
+
+
+@contextlib.asynccontextmanager
+async def _running(stop: asyncio.Event, *doors: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
+    """Run doors while the body runs; one that ends early stops everything, and its error is raised."""
+    tasks = [asyncio.ensure_future(door) for door in doors]
+    for task in tasks:
+        task.add_done_callback(lambda _: stop.set())
+    try:
+        yield
+    finally:
+        stop.set()
+        for task in tasks:
+            task.cancel()
+        ended = await asyncio.gather(*tasks, return_exceptions=True)
+        for error in ended:
+            if isinstance(error, Exception) and not isinstance(error, asyncio.CancelledError):
+                raise error

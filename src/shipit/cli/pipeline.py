@@ -1,0 +1,233 @@
+# SPDX-License-Identifier: MPL-2.0
+"""`shipit pipeline` and `shipit sign`: the same actions as API and page, over the same API."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import click
+import msgspec
+
+from shipit.cli.opening import read_settings
+from shipit.clients.http import open_session
+from shipit.clients.steps import StepServices
+from shipit.errors import (
+    InvalidInput,
+    Missing,
+    NotAllowed,
+    NotAuthenticated,
+    Refused,
+    ShipitError,
+    Unavailable,
+)
+from shipit.pipeline.replay import replay as replay_releases
+
+_ERRORS: dict[int, type[ShipitError]] = {
+    401: NotAuthenticated,
+    403: NotAllowed,
+    404: Missing,
+    409: Refused,
+}
+shape_option = click.option(
+    "--format", "shape", type=click.Choice(["text", "json"]), default="text", show_default=True
+)
+because_option = click.option("--reason", default="", help="Why, in words.")
+
+
+@click.group()
+def pipeline() -> None:
+    """Pipelines of the backend at SHIPIT_URL."""
+
+
+@pipeline.command()
+@click.argument("uid")
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--template", help="FILE holds the values of this template, not a definition.")
+@shape_option
+def create(uid: str, file: Path, template: str | None, shape: str) -> None:
+    """Create a pipeline from the definition in FILE (JSON); the same again changes nothing."""
+    given = _read(file)
+    if template is not None:
+        given = ask("POST", f"/api/templates/{template}", given)
+    show_answer(ask("PUT", f"/api/pipelines/{uid}", given), shape)
+
+
+@pipeline.command()
+@click.argument("uid")
+@shape_option
+def show(uid: str, shape: str) -> None:
+    """How a pipeline and each of its steps stands, and why."""
+    show_answer(ask("GET", f"/api/pipelines/{uid}/status"), shape)
+
+
+@pipeline.command("list")
+@click.option("--status", type=click.Choice(["in_progress", "success", "failure", "cancelled"]))
+@shape_option
+def list_all(status: str | None, shape: str) -> None:
+    """Every pipeline, or those of one status."""
+    rows: list[dict[str, Any]] = []
+    after: str | None = ""
+    while after is not None:
+        query = f"limit=500&after={after}" + (f"&status={status}" if status else "")
+        page = ask("GET", "/api/pipelines", query=query)
+        rows += page["steps"]
+        after = page["next"]
+    if shape == "json":
+        click.echo(msgspec.json.encode(rows).decode())
+        return
+    for row in rows:
+        click.echo(f"{row['status']:12} {row['uid']}")
+
+
+@pipeline.command()
+@click.argument("uid")
+@shape_option
+def cancel(uid: str, shape: str) -> None:
+    """Cancel a pipeline that runs, with everything that runs of it; remove one that has ended."""
+    show_answer(ask("DELETE", f"/api/pipelines/{uid}"), shape)
+
+
+@pipeline.command()
+@click.argument("uid")
+@click.argument("step")
+@because_option
+@shape_option
+def retry(uid: str, step: str, reason: str, shape: str) -> None:
+    """Try a failed step once more."""
+    _change(uid, step, "retry", reason, shape)
+
+
+@pipeline.command()
+@click.argument("uid")
+@click.argument("step")
+@click.option("--reason", required=True, help="Why, in words.")
+@shape_option
+def skip(uid: str, step: str, reason: str, shape: str) -> None:
+    """Go on without a step; the reason is on record."""
+    _change(uid, step, "skip", reason, shape)
+
+
+@pipeline.command()
+@click.argument("uid")
+@click.argument("step")
+@because_option
+@shape_option
+def release(uid: str, step: str, reason: str, shape: str) -> None:
+    """Let a step go that a person must release."""
+    _change(uid, step, "release", reason, shape)
+
+
+@pipeline.command()
+@click.argument("uid")
+@because_option
+@shape_option
+def hold(uid: str, reason: str, shape: str) -> None:
+    """Hold a pipeline: nothing more starts. Without a reason it goes on."""
+    show_answer(ask("POST", f"/api/pipelines/{uid}/hold", {"reason": reason}), shape)
+
+
+@pipeline.command()
+@click.option("--product", default="", help="Only this product (default: everything).")
+@click.option("--phase", default="", help="Only this phase.")
+@click.option("--reason", required=True, help="Why, in words.")
+def stop(product: str, phase: str, reason: str) -> None:
+    """Stop a product's phase, or everything, at once. Going on again is signed."""
+    made = ask("POST", "/api/stops", {"product": product, "phase": phase, "reason": reason})
+    click.echo(f"stopped: {made['uid']}")
+
+
+@pipeline.command()
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@shape_option
+def replay(file: Path, shape: str) -> None:
+    """Replay recorded releases (transitions, one JSON object a line) and compare with what ours says."""
+    report = replay_releases(_lines(file))
+    if shape == "json":
+        click.echo(msgspec.json.encode(report).decode())
+        return
+    click.echo(
+        f"{report.releases} releases, {report.builds} builds; phases in order in {report.phases_in_order}; "
+        f"aborts agreed {report.aborts_agreed} of {report.aborts}"
+    )
+    click.echo(
+        f"of {report.moments} things done, ours had {report.ready} ready and {report.blocked} blocked; for "
+        f"{report.unknown} it is unknown, since the end of a graph is not recorded"
+    )
+    for why, count in Counter(each.why for each in report.differences).most_common():
+        click.echo(f"  {count:4} {why}")
+    for hint in report.hints:
+        late = "" if hint.hours is None else f" ({hint.hours:g} h)"
+        click.echo(f"  {hint.release} build {hint.build}: {hint.step}: {hint.what}{late}")
+
+
+@click.command()
+@click.argument("uid")
+@click.option("--comment", default="", help="What you want to say with it.")
+@click.option("--digest", help="Of the content as you saw it: refused when it changed.")
+@click.option("--group", help="Sign for this group only.")
+@click.option("--revoke", is_flag=True, help="Take your signature back.")
+@shape_option
+def sign(uid: str, comment: str, digest: str | None, group: str | None, revoke: bool, shape: str) -> None:
+    """Sign the signoff step UID, such as firefox-147.0.sign_ship.1."""
+    path = f"/steps/signoff/{uid}/sign"
+    if revoke:
+        show_answer(ask("DELETE", path), shape)
+        return
+    show_answer(ask("PUT", path, {"comment": comment, "digest": digest, "group": group}), shape)
+
+
+def ask(method: str, path: str, body: object = None, *, query: str = "") -> Any:
+    """One call to the backend, signed; its answer. Raises the error it tells of."""
+    settings = read_settings()
+    url = settings.backend.url
+    if url is None:
+        raise InvalidInput("SHIPIT_URL", expected="the URL of the backend")
+
+    async def call() -> Any:
+        async with open_session(trust_env=True) as session:
+            backend = StepServices(
+                session, lambda _: None, credentials=settings.taskcluster.credentials, timeout=30
+            )
+            return await backend.ask(method, url, path, body, query=query)
+
+    answer = asyncio.run(call())
+    found = answer.json() if answer.body else {}
+    if answer.status < 400:
+        return found
+    detail = str(found.get("detail") or found.get("title")) if isinstance(found, dict) else answer.text
+    if answer.status == 400:
+        raise InvalidInput("definition", expected=detail)
+    error = _ERRORS.get(answer.status)
+    raise error(detail) if error else Unavailable("Ship It", f"{detail} ({answer.status})")
+
+
+def show_answer(found: Any, shape: str) -> None:
+    """A step or pipeline, for people or programs."""
+    if shape == "json":
+        click.echo(msgspec.json.encode(found).decode())
+        return
+    click.echo(f"{found['uid']}: {found['status']}: {found.get('message', '')}")
+    for step in found.get("details", {}).get("steps", ()):
+        name = f" ({step['step']})" if step.get("step") else ""
+        click.echo(f"  {step['state']:12} {step['uid']}{name}: {step['message']}")
+
+
+def _change(uid: str, step: str, verb: str, reason: str, shape: str) -> None:
+    show_answer(ask("POST", f"/api/pipelines/{uid}/steps/{step}/{verb}", {"reason": reason}), shape)
+
+
+def _lines(file: Path) -> list[dict[str, Any]]:
+    try:
+        return msgspec.json.Decoder(dict[str, Any]).decode_lines(file.read_bytes())
+    except msgspec.DecodeError as error:
+        raise InvalidInput("file", expected=f"a JSON object a line ({error})") from error
+
+
+def _read(file: Path) -> dict[str, Any]:
+    try:
+        return msgspec.json.decode(file.read_bytes(), type=dict[str, Any])
+    except msgspec.DecodeError as error:
+        raise InvalidInput("file", expected=f"a JSON object ({error})") from error

@@ -1,0 +1,47 @@
+# SPDX-License-Identifier: MPL-2.0
+"""`shipit run`: the runner, the backend's worker."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+
+import click
+
+from shipit.cli.opening import read_settings, sender
+from shipit.cli.serve import check_schema, configure_logging
+from shipit.cli.stepping import step_doors
+from shipit.clients.http import open_session
+from shipit.errors import InvalidInput
+from shipit.runner.loop import run as run_loop
+from shipit.runner.pipelines import run as run_pipelines
+from shipit.settings import Settings
+from shipit.storage.pool import Limits, open_pool
+
+
+@click.command()
+def run() -> None:
+    """The runner: moves pipelines, raises alarms. Needs DATABASE_URL; any number may run."""
+    settings = read_settings()
+    url = settings.backend.database_url
+    if url is None:
+        raise InvalidInput("DATABASE_URL", expected="the URL of a PostgreSQL database")
+    configure_logging()
+    check_schema(url.reveal(), settings.instance)
+    asyncio.run(_run(settings, url.reveal()))
+
+
+async def _run(settings: Settings, url: str) -> None:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for name in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(name, stop.set)
+    limits = Limits(connections=settings.backend.database_connections)
+    async with (
+        open_session(trust_env=True) as session,
+        open_pool(url, instance=settings.instance, limits=limits, application="shipit run") as database,
+        asyncio.TaskGroup() as both,
+    ):
+        both.create_task(run_loop(settings, database, sender(settings, session), stop))
+        doors = step_doors(settings, session, database)
+        both.create_task(run_pipelines(doors, stop, database_url=url))

@@ -1,0 +1,43 @@
+# SPDX-License-Identifier: MPL-2.0
+"""The doors a runner of pipelines needs, from the settings."""
+
+from __future__ import annotations
+
+from shipit.clients.balrog import Balrog
+from shipit.clients.http import Session
+from shipit.clients.steps import StepServices
+from shipit.clients.task_groups import TaskGroups
+from shipit.clients.taskcluster import Credentials
+from shipit.settings import Settings
+from shipit.steps.contract import Doors
+from shipit.steps.hosts import Hosts
+from shipit.storage.pool import Database
+
+
+def step_doors(settings: Settings, session: Session, database: Database) -> Doors:
+    """What steps may use: other services where allowed, Taskcluster where there is one."""
+    hosts = Hosts(settings.steps.allowed_hosts, settings.steps.allow_loopback)
+    services = StepServices(
+        session,
+        hosts.refusal,
+        credentials=settings.taskcluster.credentials,
+        timeout=settings.steps.timeout,
+    )
+    url = settings.steps.balrog_url
+    return Doors(
+        database=database,
+        services=services,
+        task_groups=_task_groups(settings, session),
+        balrog=None if url is None else Balrog(session, url, timeout=settings.steps.timeout),
+    )
+
+
+def _task_groups(settings: Settings, session: Session) -> TaskGroups | None:
+    taskcluster = settings.taskcluster
+    if taskcluster.root_url is None:
+        return None
+    credentials = None
+    if taskcluster.client_id is not None and taskcluster.access_token is not None:
+        certificate = taskcluster.certificate.reveal() if taskcluster.certificate is not None else None
+        credentials = Credentials(taskcluster.client_id, taskcluster.access_token.reveal(), certificate)
+    return TaskGroups(session, taskcluster.root_url, credentials)

@@ -1,0 +1,81 @@
+# SPDX-License-Identifier: MPL-2.0
+"""`shipit pipeline` and `shipit sign` against a running service."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import click
+import pytest
+from click.testing import CliRunner, Result
+
+from fixtures_pipelines import benched, step
+from fixtures_postgres import Database
+from fixtures_web import KEY, running
+from shipit.cli.pipeline import pipeline, sign
+from shipit.errors import NotAllowed, Refused
+
+ENGINEER = ("project:shipit:user", "project:shipit:pipeline/*", "project:shipit:sign/releng")
+
+
+async def test_create_show_skip_sign_and_cancel(database: Database, tmp_path: Path) -> None:
+    file = tmp_path / "definition.json"
+    signoff = step("sign", "a", kind="signoff", parameters={"policy": [{"releng": 1}]})
+    file.write_text(
+        json.dumps({"steps": [step("a", needs_release=True), signoff, step("b", "sign")]}), "utf-8"
+    )
+    async with running(database) as service, benched(database) as bench:
+        service.auth.people = {"engineer": ENGINEER, "user": ("project:shipit:user",)}
+        # The test's service has its port from the system, so its public URL is known only now.
+        service.app.state.house.gate._public = urlsplit(service.url)
+
+        async def run(command: click.Command, *words: str, who: str = "engineer") -> Result:
+            environ = {
+                "SHIPIT_URL": service.url,
+                "TASKCLUSTER_ROOT_URL": "https://tc.example.com",
+                "TASKCLUSTER_CLIENT_ID": who,
+                "TASKCLUSTER_ACCESS_TOKEN": KEY,
+                "SHIPIT_CONFIG": "",
+            }
+            invoke: Callable[..., Result] = CliRunner().invoke
+            return await asyncio.to_thread(invoke, command, list(words), env=environ)
+
+        refused = await run(pipeline, "create", "p", str(file), who="user")
+        assert isinstance(refused.exception, NotAllowed)
+        created = await run(pipeline, "create", "p", str(file), "--format", "json")
+        assert _json(created)["status"] == "in_progress"
+        skipped = await run(pipeline, "skip", "p", "a", "--reason", "waived", "--format", "json")
+        assert [each["state"] for each in _json(skipped)["details"]["steps"]] == [
+            "skipped",
+            "in_progress",
+            "blocked",
+        ]
+        signed = await run(sign, "p.sign.1", "--comment", "go")
+        assert "everybody needed has signed" in signed.output
+        assert isinstance((await run(sign, "p.sign.1")).exception, Refused)
+        await bench.turn(2)
+        shown = await run(pipeline, "show", "p")
+        assert "p: in_progress: 2 of 3 steps done" in shown.output
+        assert "p.b.1" in shown.output
+        assert "in_progress  p" in (await run(pipeline, "list")).output
+        held = await run(pipeline, "hold", "p", "--reason", "wait", "--format", "json")
+        assert _json(held)["details"]["hold"] == "wait"
+        assert "p: cancelled" in (await run(pipeline, "cancel", "p")).output
+        stopped = await run(pipeline, "stop", "--product", "firefox", "--reason", "crashes")
+        assert stopped.output.startswith("stopped: stop-")
+
+
+def _json(result: Result) -> Any:
+    assert result.exit_code == 0, result.output
+    return json.loads(result.output)
+
+
+def test_without_a_backend_it_says_what_is_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("SHIPIT_URL", raising=False)
+    result = CliRunner().invoke(pipeline, ["show", "p"], env={"SHIPIT_CONFIG": ""})
+    assert "SHIPIT_URL" in str(result.exception)

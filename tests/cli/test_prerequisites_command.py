@@ -1,0 +1,102 @@
+# SPDX-License-Identifier: MPL-2.0
+"""`shipit prerequisites` and `shipit landing-plan` as people and scripts call them."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from git_builder import Repo, numbered, run_git
+
+
+@pytest.fixture
+def repo(tmp_path: Path) -> Repo:
+    told = Repo(tmp_path / "clone")
+    told.commit("Bug 1", {"a.txt": numbered(30)})
+    told.branch("beta", "main")
+    return told
+
+
+def shipit(*words: str | Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "shipit", *map(str, words)], capture_output=True, text=True, check=False
+    )
+
+
+def asked(*words: str | Path) -> Any:
+    done = shipit(*words, "--format", "json")
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+def test_prerequisites_prints_the_contract(repo: Repo, tmp_path: Path) -> None:
+    missing = repo.commit("Bug 2", {"a.txt": numbered(30, l5="two")})
+    patch = repo.commit("Bug 3", {"a.txt": numbered(30, l5="three")})
+    place = ("--repo", repo.path, "--onto", "beta", "--index", tmp_path / "index")
+    said = asked("prerequisites", *place, patch)
+    assert said["outcome"] == "conflict" and said["verified"] is True
+    assert said["prerequisites"] == [
+        {"revision": missing, "bug": 2, "subject": "Bug 2", "lines": 2, "files": 0, "state": None}
+    ]
+    assert said["neighbours_only"] is False and said["in_the_way"] == []
+    assert {"reason", "merges", "ms"} <= said.keys()
+    shown = shipit("prerequisites", *place, patch)
+    assert "verified by merging" in shown.stdout and missing[:12] in shown.stdout
+
+
+def test_a_plan_is_printed_and_written_without_touching_the_train(repo: Repo, tmp_path: Path) -> None:
+    first = repo.commit("Bug 2", {"a.txt": numbered(30, l5="two")})
+    second = repo.commit("Bug 3", {"a.txt": numbered(30, l5="three")})
+    beta = repo.id("beta")
+    place = ("--repo", repo.path, "--onto", "beta", "--index", tmp_path / "index")
+    said = asked("landing-plan", *place, second, first, "--branch", "plan", "--patches", tmp_path / "out")
+    assert said["order"] == [first, second]
+    assert said["conflicts"][0]["after"] == [first] and said["conflicts"][0]["lands"] is True
+    assert (said["warnings"], said["left_behind"]) == ([], [])
+    assert repo.id("beta") == beta
+    assert run_git(repo.path, "show", "plan:a.txt") == numbered(30, l5="three")
+    log = run_git(repo.path, "log", "--format=%an %B", "beta..plan").decode()
+    assert f"cherry picked from commit {first}" in log and "Ada" in log
+    assert len(list((tmp_path / "out").glob("*.patch"))) == 2
+
+
+def test_a_branch_that_exists_is_never_changed(repo: Repo, tmp_path: Path) -> None:
+    patch = repo.commit("Bug 2", {"a.txt": numbered(30, l5="two")})
+    place = ("--repo", repo.path, "--onto", "beta", "--index", tmp_path / "index")
+    done = shipit("landing-plan", *place, patch, "--branch", "beta")
+    assert done.returncode == 1 and "no branch is ever changed" in done.stderr
+
+
+def test_a_mercurial_clone_is_refused_honestly(tmp_path: Path) -> None:
+    (tmp_path / ".hg").mkdir()
+    done = shipit("prerequisites", "--repo", tmp_path, "--onto", "beta", "abc")
+    assert done.returncode == 1 and "not for this repository" in done.stderr
+
+
+def test_a_name_that_leads_nowhere_is_refused(repo: Repo, tmp_path: Path) -> None:
+    done = shipit(
+        "prerequisites", "--repo", repo.path, "--onto", "beta", "nothing", "--index", tmp_path / "i"
+    )
+    assert done.returncode == 1 and "nothing" in done.stderr
+
+
+def test_the_backtest_counts_a_recorded_conflict(repo: Repo, tmp_path: Path) -> None:
+    repo.commit("Bug 2", {"a.txt": numbered(30, l5="two")})
+    patch = repo.commit("Bug 3", {"a.txt": numbered(30, l5="three")})
+    graft = {"result": "conflict", "result_tree": None, "conflicts": ["a.txt"]}
+    row = {
+        "repository": "x",
+        "branch": "beta",
+        "parent": repo.id("beta"),
+        "source_commit": patch,
+        "graft": graft,
+    }
+    history = tmp_path / "history.jsonl"
+    history.write_text(json.dumps(row) + "\n")
+    said = asked("backtest", "--repo", repo.path, history, "--prerequisites", "--index", tmp_path / "index")
+    assert said["corpora"]["recorded"]["found"] == 1 and said["corpora"]["recorded"]["unknown"] == 0

@@ -1,0 +1,119 @@
+# SPDX-License-Identifier: MPL-2.0
+"""Runners killed with kill -9 at every point that matters: each effect happens once, the end is the same."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from fixtures_pipelines import ENGINEER, Bench, benched, now, step
+from fixtures_postgres import Database
+from shipit.actions import pipelines as acts
+
+RUNNER = Path(__file__).parent / "pipeline_runner.py"
+POINTS = (
+    "decided, not committed",
+    "decided",
+    "claimed",
+    "looked",
+    "recorded, not committed",
+    "recorded",
+)
+
+
+@contextlib.asynccontextmanager
+async def runner(bench: Bench, point: str = "", times: int = 1) -> AsyncIterator[asyncio.subprocess.Process]:
+    where = (bench.database.url, bench.database.instance, point, str(times))
+    process = await asyncio.create_subprocess_exec(sys.executable, str(RUNNER), *where)
+    try:
+        yield process
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            process.kill()
+        await process.wait()
+
+
+def graph(url: str) -> list[dict[str, object]]:
+    """a and b beside each other, then c, then a timer, then d."""
+    return [
+        step("a", api_url=url),
+        step("b", api_url=url),
+        step("c", "a", "b", api_url=url),
+        step("t", "c", kind="timer", parameters={"seconds": 0.1}),
+        step("d", "t", api_url=url),
+    ]
+
+
+async def killed_and_mended(database: Database, point: str, times: int, late: str | None = None) -> None:
+    async with benched(database) as bench:
+        bench.service.ends_at_once = "success"
+        if late is not None:
+            bench.service.fail_after_effect(late, times=2)
+        await bench.put("p", *graph(bench.service.api_url))
+        async with runner(bench, point, times) as process:
+            assert await asyncio.wait_for(process.wait(), 30) == -signal.SIGKILL
+        async with runner(bench):
+            await bench.until("p", "success", seconds=40)
+        assert bench.service.effects == {f"p.{name}.1": 1 for name in "abcd"}
+        assert set((await bench.states("p")).values()) == {"success"}
+
+
+async def test_a_runner_killed_between_effect_and_record_doubles_nothing(database: Database) -> None:
+    await killed_and_mended(database, "looked", 1)
+
+
+@pytest.mark.drill
+@pytest.mark.parametrize("times", [1, 3])
+@pytest.mark.parametrize("point", POINTS)
+async def test_killed_at_any_point_the_end_is_the_same(database: Database, point: str, times: int) -> None:
+    await killed_and_mended(database, point, times)
+
+
+@pytest.mark.drill
+@pytest.mark.parametrize("late", ["error", "drop", "hang"])
+async def test_killed_while_the_service_answers_badly_the_end_is_the_same(
+    database: Database, late: str
+) -> None:
+    await killed_and_mended(database, "looked", 2, late)
+
+
+@pytest.mark.drill
+async def test_three_runners_of_which_one_dies_again_and_again(database: Database) -> None:
+    async with benched(database) as bench:
+        bench.service.ends_at_once = "success"
+        names = [f"p{number}" for number in range(20)]
+        for name in names:
+            await bench.put(name, *graph(bench.service.api_url))
+        async with runner(bench), runner(bench):
+            for times in (2, 5):
+                async with runner(bench, "looked", times) as dying:
+                    with contextlib.suppress(TimeoutError):
+                        await asyncio.wait_for(dying.wait(), 5)
+            for name in names:
+                await bench.until(name, "success", seconds=60)
+        assert set(bench.service.effects.values()) == {1}
+        assert len(bench.service.effects) == 4 * len(names)
+
+
+@pytest.mark.drill
+async def test_a_cancel_that_a_dying_runner_began_is_finished(database: Database) -> None:
+    async with benched(database) as bench:
+        await bench.put("p", *graph(bench.service.api_url))
+        async with runner(bench):
+            await bench.eventually(lambda: _begun(bench))
+        await bench.act(acts.cancel, "p", ENGINEER, now=now())
+        async with runner(bench, "looked") as process:
+            assert await asyncio.wait_for(process.wait(), 30) == -signal.SIGKILL
+        async with runner(bench):
+            await bench.until("p", "cancelled", seconds=40)
+        assert sorted(bench.service.deleted) == ["p.a.1", "p.b.1"]
+
+
+async def _begun(bench: Bench) -> bool:
+    return {"p.a.1", "p.b.1"} <= set(bench.service.steps)

@@ -1,0 +1,252 @@
+# SPDX-License-Identifier: MPL-2.0
+"""Trials on Mercurial beside the original's method in one run: `hg graft --tool :merge` in a working copy.
+
+    python -m benchmarks.hg_trials [--repo CLONE --history ROWS.jsonl] [--limit N] [--peer N]
+
+Without a clone a repository is generated. The rows of a real one come from `benchmarks/hg_convert.py`. CPU is
+user and system time of every process involved; it is the column to trust on a machine that has other work.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import os
+import random
+import resource
+import struct
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from shipit.merge.series import Request
+from shipit.merge.types import Commit, Outcome
+from shipit.vcs.hg import hg_program
+from shipit.vcs.hg_store import HgTrials
+
+Case = tuple[str, str]
+"""Tip and patch, full hashes."""
+
+FILES = 2000
+PATCHES = 60
+
+
+@dataclass
+class Row:
+    """One engine's figures for some cases."""
+
+    name: str
+    count: int
+    cpu: float = 0.0
+    wall: float = 0.0
+
+    @property
+    def each(self) -> float:
+        """CPU milliseconds per trial."""
+        return 1000 * self.cpu / self.count
+
+
+def cpu_of(pids: Sequence[int]) -> float:
+    """Seconds of CPU of this process, of the children that have ended, and of these living ones."""
+    usages = (resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    seconds = sum(usage.ru_utime + usage.ru_stime for usage in usages)
+    ticks = os.sysconf("SC_CLK_TCK")
+    for pid in pids:
+        words = Path(f"/proc/{pid}/stat").read_text("ascii").rpartition(")")[2].split()
+        seconds += (int(words[11]) + int(words[12])) / ticks
+    return seconds
+
+
+def peak_of(pid: int) -> int:
+    """The most memory that a living process has had, in megabytes."""
+    lines = Path(f"/proc/{pid}/status").read_text("ascii").splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM")) // 1024
+
+
+@contextmanager
+def measured(row: Row, pids: Sequence[int] = ()) -> Iterator[None]:
+    """Add what happens inside to a row."""
+    cpu, wall = cpu_of(pids), time.perf_counter()
+    yield
+    row.cpu += cpu_of(pids) - cpu
+    row.wall += time.perf_counter() - wall
+
+
+class Plain:
+    """hg as the original drove it: one command server with a working copy."""
+
+    def __init__(self, repo: Path) -> None:
+        env = {"PATH": os.environ["PATH"], "HGRCPATH": "", "HGPLAIN": "1", "HGUSER": "b", "LC_ALL": "C.UTF-8"}
+        self._process = subprocess.Popen(
+            [hg_program(), "-R", repo, "--cwd", repo, "serve", "--cmdserver", "pipe"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            env=env,
+        )
+        self.pid = self._process.pid
+        self._frame()
+
+    def _frame(self) -> tuple[bytes, bytes]:
+        assert self._process.stdout is not None
+        channel, length = struct.unpack(">cI", self._process.stdout.read(5))
+        if not channel.isupper():
+            return channel, self._process.stdout.read(length)
+        assert self._process.stdin is not None
+        # A prompt: the original answered "changed" to all of them.
+        self._process.stdin.write(struct.pack(">I", 2) + b"c\n")
+        self._process.stdin.flush()
+        return channel, b""
+
+    def run(self, *words: str) -> tuple[int, bytes]:
+        """Exit code and output."""
+        assert self._process.stdin is not None
+        args = "\0".join(words).encode()
+        self._process.stdin.write(b"runcommand\n" + struct.pack(">I", len(args)) + args)
+        self._process.stdin.flush()
+        said = b""
+        while True:
+            channel, frame = self._frame()
+            if channel == b"r":
+                return struct.unpack(">i", frame)[0], said
+            said += frame if channel == b"o" else b""
+
+    def close(self) -> None:
+        """End the server."""
+        assert self._process.stdin is not None
+        self._process.stdin.close()
+        self._process.wait()
+
+
+def original(repo: Path, cases: Sequence[Case]) -> tuple[Row, Row, list[bool]]:
+    """The original's method, with and without the checkout of the tip; whether each case merged."""
+    whole = Row("the original's method: `update -C`, `graft --tool :merge`, `update -C`", len(cases))
+    graft = Row("the same without the checkout of the tip", len(cases))
+    verdicts = []
+    with tempfile.TemporaryDirectory() as folder:
+        work = Path(folder) / "work"
+        # A clone of its own: every graft stays in it as a draft head.
+        subprocess.run(
+            [hg_program(), "clone", "-q", "-U", "--pull", repo, work],
+            check=True,
+            env={**os.environ, "HGRCPATH": ""},
+        )
+        plain = Plain(work)
+        plain.run("update", "-q", "-C", cases[0][0])
+        for tip, patch in cases:
+            with measured(whole, [plain.pid]):
+                plain.run("update", "-q", "-C", tip)
+                with measured(graft, [plain.pid]):
+                    code, _ = plain.run("graft", "--tool", ":merge", "-r", patch)
+                    verdicts.append(code == 0)
+                    if code:
+                        plain.run("graft", "--abort")
+                    plain.run("update", "-q", "-C", tip)
+        plain.close()
+    return whole, graft, verdicts
+
+
+async def ours(repo: Path, cases: Sequence[Case]) -> tuple[Row, Row, Row, list[Outcome], int]:
+    """Ours whole, with the start of the server; again with results kept, and dropped; peak memory."""
+    first = Row("ours, first pass, server started for it", len(cases))
+    kept = Row("ours again, results kept", len(cases))
+    dropped = Row("ours again, results dropped", len(cases))
+    requests = [Request(tip, (Commit(patch),), again=True) for tip, patch in cases]
+    before = cpu_of(())
+    started = time.perf_counter()
+    async with HgTrials(repo) as trials:
+        results = await trials.run(requests)
+        pids = [server.pid for server in trials.servers if server.pid is not None]
+        first.cpu, first.wall = cpu_of(pids) - before, time.perf_counter() - started
+        times = 20
+        with measured(kept, pids):
+            for _ in range(times):
+                await trials.run(requests)
+        kept.cpu, kept.wall = kept.cpu / times, kept.wall / times
+        peak = peak_of(pids[0])
+    async with HgTrials(repo, remembers=False) as trials:
+        await trials.run(requests)
+        pids = [server.pid for server in trials.servers if server.pid is not None]
+        with measured(dropped, pids):
+            await trials.run(requests)
+    return first, kept, dropped, [result.outcome for result in results], peak
+
+
+def generate(folder: Path) -> tuple[Path, list[Case]]:
+    """A repository of some thousand files, a train of sixty patches, and another sixty to try on it."""
+    repo = folder / "repo"
+    subprocess.run([hg_program(), "init", repo], check=True, env={**os.environ, "HGRCPATH": ""})
+    chance = random.Random(7)
+    texts = {f"d{n % 40}/f{n}.txt": [f"{n} line {row}\n" for row in range(120)] for n in range(FILES)}
+
+    def commit(changed: Sequence[str], message: str) -> str:
+        for path in changed:
+            (repo / path).parent.mkdir(exist_ok=True)
+            (repo / path).write_text("".join(texts[path]), "utf-8")
+        plain.run("commit", "-q", "-A", "-m", message)
+        return plain.run("log", "-r", ".", "-T", "{node}")[1].decode()
+
+    plain = Plain(repo)
+    root = commit(list(texts), "begin")
+    begin = {path: list(rows) for path, rows in texts.items()}
+
+    def line(word: str, count: int) -> list[str]:
+        made = []
+        for number in range(count):
+            chosen = chance.sample(sorted(texts)[:300], 3)
+            for path in chosen:
+                texts[path][chance.randrange(120)] = f"{word} {number}\n"
+            made.append(commit(chosen, f"Bug {number} - {word}"))
+        return made
+
+    patches = line("main", PATCHES)
+    plain.run("update", "-q", "-C", root)
+    texts.clear()
+    texts.update(begin)
+    tips = line("train", PATCHES)
+    plain.close()
+    return repo, [(tips[n], patches[n]) for n in range(PATCHES)]
+
+
+def main() -> None:
+    """Print the section."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--repo", type=Path)
+    parser.add_argument("--history", type=Path)
+    parser.add_argument("--limit", type=int, default=500, help="cases that ours tries")
+    parser.add_argument("--peer", type=int, default=20, help="cases of them that the peer tries")
+    asked = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        if asked.repo is None:
+            repo, cases = generate(Path(folder))
+        else:
+            repo = asked.repo.absolute()
+            rows = [json.loads(line) for line in asked.history.read_text("utf-8").splitlines()]
+            cases = [(row["parent"], row["source_commit"]) for row in rows]
+        cases = cases[: asked.limit]
+        step = max(1, len(cases) // asked.peer)
+        sample = cases[::step][: asked.peer]
+        whole, graft, verdicts = original(repo, sample)
+        small, *_, outcomes, _ = asyncio.run(ours(repo, sample))
+        small.name = f"ours on the peer's {len(sample)} cases, server started for them"
+        first, kept, dropped, all_outcomes, peak = asyncio.run(ours(repo, cases))
+    merged = [outcome in (Outcome.CLEAN, Outcome.EMPTY) for outcome in outcomes]
+    print("| | trials | CPU ms each | wall ms each | times less CPU than the original |")
+    print("| --- | ---: | ---: | ---: | ---: |")
+    for row in (whole, graft, small, first, dropped, kept):
+        wall = 1000 * row.wall / row.count
+        print(f"| {row.name} | {row.count} | {row.each:.2f} | {wall:.2f} | {whole.each / row.each:.0f} |")
+    same = sum(one == other for one, other in zip(merged, verdicts, strict=True))
+    print(f"\nSame verdict as the original on {same} of {len(sample)}. Outcomes of all: ", end="")
+    print(", ".join(f"{all_outcomes.count(one)} {one}" for one in sorted(set(all_outcomes))), end=". ")
+    print(f"Peak memory of the command server: {peak} MB.")
+
+
+if __name__ == "__main__":
+    main()

@@ -63,6 +63,7 @@ LIBRARY_DOORS: dict[str, set[str]] = {
     "mercurial": {"hgext"},
     "stamina": {"clients"},
     "requests": {"clients"},
+    "cryptography": {"storage"},
 }
 # who may start processes: git and Mercurial, PostgreSQL, and the demo's processes and repositories
 PROCESS_DOORS = {"vcs", "storage", "world", "cli"}

@@ -53,6 +53,7 @@ LIBRARY_DOORS: dict[str, set[str]] = {
     "psycopg_pool": {"storage"},
     "alembic": {"storage"},
     "sqlalchemy": {"storage"},
+    "jsone": {"clients"},
     "litestar": {"web"},
     "uvicorn": {"web"},
     "prometheus_client": {"web", "listener", "runner"},

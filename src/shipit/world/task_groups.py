@@ -23,7 +23,7 @@ class FakeTaskGroups(FakeTaskcluster):
         self.cancelled: list[str] = []
 
     def add_task(self, group: str, task: str, state: str = "pending", **more: Any) -> None:
-        """A task of a group; more: label, kind, reason, retries."""
+        """A task of a group; more: label, kind, reason, retries, env."""
         run = {"runId": 0, "state": state, "reasonResolved": more.get("reason")}
         status = {
             "taskId": task,
@@ -32,8 +32,13 @@ class FakeTaskGroups(FakeTaskcluster):
             "runs": [run],
             "retriesLeft": more.get("retries", 0),
         }
-        tags = {"label": more.get("label", task), "kind": more.get("kind", "")}
-        self.groups.setdefault(group, []).append({"status": status, "task": {"tags": tags, "metadata": {}}})
+        label = more.get("label", task)
+        definition = {
+            "tags": {"label": label, "kind": more.get("kind", "")},
+            "metadata": {"name": label},
+            "payload": {"env": more["env"]} if "env" in more else {},
+        }
+        self.groups.setdefault(group, []).append({"status": status, "task": definition})
 
     def resolve(self, group: str, task: str, state: str, reason: str | None = None) -> None:
         """A task ends, or (pending) is rerun."""
@@ -99,6 +104,10 @@ class FakeTaskGroups(FakeTaskcluster):
                 self.resolve(group, task, "exception", "canceled")
                 self.cancelled.append(task)
                 return {"status": {"taskId": task}}
+        if task in self.tasks:
+            self.set_task(task, "exception", "canceled")
+            self.cancelled.append(task)
+            return {"status": {"taskId": task}}
         raise Says(HTTPStatus.NOT_FOUND, "ResourceNotFound", "No such task")
 
     def _client(self, request: web.Request, body: Body, who: Body) -> Body:

@@ -69,6 +69,7 @@ class FakeTaskcluster(Fake):
         self.hooks: set[tuple[str, str]] = set()
         self.fired: list[Fired] = []
         self.tasks: dict[str, str] = {}
+        self.reasons: dict[str, str] = {}
         self._signatures = Signatures(self.clients, self.roles, lambda: self.now())
         self._sent: set[str] = set()
 
@@ -105,6 +106,12 @@ class FakeTaskcluster(Fake):
     def add_hook(self, group: str, hook: str) -> None:
         """A hook that may be triggered."""
         self.hooks.add((group, hook))
+
+    def set_task(self, task: str, state: str, reason: str | None = None) -> None:
+        """A hook's task comes along, or ends. reason: why, where it is not the state itself."""
+        self.tasks[task] = state
+        if state in ("completed", "failed", "exception"):
+            self.reasons[task] = reason or state
 
     # --- HTTP -------------------------------------------------------------------------------------
 
@@ -267,6 +274,8 @@ class FakeTaskcluster(Fake):
         day = (self.now() + timedelta(days=1)).strftime("%Y-%m-%dT%H:%M:%S.000Z")
         state = self.tasks[task]
         run = {"runId": 0, "state": state, "reasonCreated": "scheduled", "scheduled": day}
+        if task in self.reasons:
+            run["reasonResolved"] = self.reasons[task]
         status = {
             "taskId": task,
             "provisionerId": "proj-shipit",

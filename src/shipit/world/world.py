@@ -9,10 +9,10 @@ from datetime import datetime, timedelta
 
 from shipit.world.bugzilla import FakeBugzilla
 from shipit.world.lando import FakeLando
+from shipit.world.notices import FakeNotices
 from shipit.world.phabricator import FakePhabricator
 from shipit.world.schedule import FakeSchedule
 from shipit.world.server import Clock, Fake, served, utc_now
-from shipit.world.taskcluster import FakeTaskcluster
 
 
 class StandingClock:
@@ -37,7 +37,7 @@ class World:
         self.now = now
         self.bugzilla = FakeBugzilla(now)
         self.phabricator = FakePhabricator(now)
-        self.taskcluster = FakeTaskcluster(now)
+        self.taskcluster = FakeNotices(now)
         self.schedule = FakeSchedule(now=now)
         self.lando = FakeLando(now)
 

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import httpx
 import psycopg
+import pytest
 
 from fixtures_bot import free_port
 from fixtures_postgres import Server
@@ -195,6 +196,7 @@ async def lighthouse(database_url: str, folder: Path) -> AsyncIterator[Lighthous
             yield Lighthouse(world, installation, url, bugs)
 
 
+@pytest.mark.drill
 async def test_unfamiliar_installation_is_one_file_and_an_environment(
     postgres: Server, tmp_path: Path
 ) -> None:

@@ -138,6 +138,7 @@ def silent() -> Iterator[str]:
         yield f"http://127.0.0.1:{listener.getsockname()[1]}/repo"
 
 
+@pytest.mark.drill
 async def test_a_pull_that_hangs_is_killed_in_time(silent: str, tmp_path: Path) -> None:
     clone = HgClone(tmp_path / "clone", silent, timeout=2.0)
     started = time.monotonic()
@@ -157,6 +158,7 @@ async def test_what_a_killed_pull_left_behind_is_undone(origin: Path, tmp_path: 
     assert not (store / "journal").exists()
 
 
+@pytest.mark.drill
 @pytest.mark.parametrize("damage", ["changelog", "manifest", "tips", "requirement"])
 async def test_a_broken_clone_is_cloned_anew_and_put_in_place(
     origin: Path, tmp_path: Path, damage: str
@@ -178,6 +180,7 @@ async def test_a_broken_clone_is_cloned_anew_and_put_in_place(
     assert await clone.main_tip() == node(origin, "central")
 
 
+@pytest.mark.drill
 async def test_a_broken_clone_whose_remote_is_gone_stays_and_says_both(origin: Path, tmp_path: Path) -> None:
     clone = clone_of(origin, tmp_path / "clone")
     await clone.update(["beta"])
@@ -188,6 +191,7 @@ async def test_a_broken_clone_whose_remote_is_gone_stays_and_says_both(origin: P
     assert (clone.folder / ".hg").is_dir()
 
 
+@pytest.mark.drill
 async def test_damage_deep_inside_is_found_when_asked(origin: Path, tmp_path: Path) -> None:
     clone = clone_of(origin, tmp_path / "clone")
     await clone.update(["beta"])

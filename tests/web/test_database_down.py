@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator
 
 import psycopg
+import pytest
 
 from fixtures_postgres import Database, make_url
 from fixtures_web import make_bug, make_request, running
@@ -28,6 +29,7 @@ def away(database: Database) -> Iterator[None]:
             connection.execute(f"alter database {name} allow_connections true")
 
 
+@pytest.mark.drill
 async def test_a_database_that_is_away_is_said_within_seconds(database: Database) -> None:
     async with running(database) as service:
         await service.feed(make_bug(101, make_request(101)))

@@ -27,12 +27,13 @@ from shipit.pipeline.types import StepRow
 from shipit.runner.pipelines import Runner
 from shipit.steps.hosts import Hosts
 from shipit.steps.taskcluster import judge
+from shipit.steps.taskcluster_making import fire_of
 from shipit.storage import steps as stored
 from shipit.world.server import Fake, Trouble, served
 from shipit.world.task_groups import FakeTaskGroups
 
 GROUP = "A" * 22
-QUEUE = ["queue:*", "hooks:trigger-hook:*", "auth:*"]
+QUEUE = ["queue:*", "hooks:*", "auth:*"]
 
 
 @pytest.fixture
@@ -109,7 +110,7 @@ async def test_t1_a_group_of_more_than_a_thousand_tasks_is_read_whole(database: 
         row = await read(bench, "taskcluster", "s")
         assert (row.status, row.details["tasks"]) == (Status.IN_PROGRESS, 2501)
         fake.resolve(GROUP, "last", "completed")
-        await bench.act(stored.wake_group, GROUP)
+        await bench.act(stored.wake_groups, [GROUP])
         await bench.turn()
         assert (await read(bench, "taskcluster", "s")).status is Status.SUCCESS
 
@@ -133,7 +134,7 @@ async def test_a_failed_group_that_is_rerun_brings_step_and_pipeline_back(databa
         await bench.turn(2)
         assert (await bench.load("p")).status is Status.FAILURE
         fake.resolve(GROUP, "a", "pending")
-        await bench.act(stored.wake_group, GROUP)
+        await bench.act(stored.wake_groups, [GROUP])
         await bench.turn(2)
         row = await read(bench, "taskcluster", "p.tc.1")
         assert (row.status, (await bench.load("p")).status) == (Status.IN_PROGRESS, Status.IN_PROGRESS)
@@ -189,6 +190,16 @@ async def test_d_si4_a_hook_whose_answer_was_lost_makes_one_task_group(database:
         assert (row.memory["phase"], len(fake.fired)) == ("made", 1)
 
 
+def long_ago(bench: Bench) -> None:
+    """The time after which a hook's last fires can be believed has passed."""
+    early = (now() - timedelta(minutes=2)).isoformat()
+    bench.query(
+        "update steps set memory = memory || jsonb_build_object('firing_since', %s::text)"
+        " where kind = 'taskcluster' and uid = 's'",
+        early,
+    )
+
+
 async def test_a_hook_that_takes_no_task_id_is_never_triggered_twice(database: Database) -> None:
     fake = FakeTaskGroups()
     fake.add_hook("g", "make")
@@ -201,9 +212,123 @@ async def test_a_hook_that_takes_no_task_id_is_never_triggered_twice(database: D
             await stored.claim(connection, limit=1, lease=timedelta(seconds=-1))
         await bench.doors.task_groups.make_by_hook("g", "make", {})
         await bench.turn()
-        row = await read(bench, "taskcluster", "s")
+        assert (await read(bench, "taskcluster", "s")).status is Status.IN_PROGRESS, "not yet to be told"
+        long_ago(bench)
+        row = await look(bench, "taskcluster", "s")
         assert (row.status, len(fake.fired)) == (Status.FAILURE, 1)
         assert "not known whether" in row.message
+
+
+DECISION = "D" * 22
+PROMOTE = {"decision_task": DECISION, "name": "release-promotion", "input": {"build_number": 7}}
+
+
+def with_actions() -> FakeTaskGroups:
+    fake = FakeTaskGroups()
+    fake.add_decision(DECISION, "release-promotion", "cancel-all")
+    return fake
+
+
+async def test_an_action_of_a_decision_task_makes_the_group(database: Database) -> None:
+    fake = with_actions()
+    async with with_taskcluster(database, fake) as bench:
+        await create(bench, "taskcluster", "s", action=PROMOTE)
+        await bench.turn()
+        fired = fake.fired[0]
+        assert fired.payload["user"] == {
+            "input": {"build_number": 7},
+            "taskId": None,
+            "taskGroupId": DECISION,
+        }
+        row = await read(bench, "taskcluster", "s")
+        assert (row.memory["task_group_id"], row.status) == (fired.task, Status.IN_PROGRESS)
+        # The group is done before the action's task has made all of it.
+        fake.add_task(fired.task, "first", "completed")
+        row = await look(bench, "taskcluster", "s")
+        assert (row.status, "still makes tasks" in row.message) == (Status.IN_PROGRESS, True)
+        fake.tasks[fired.task] = "completed"
+        assert (await look(bench, "taskcluster", "s")).status is Status.SUCCESS
+
+
+async def test_an_action_whose_task_fails_fails_before_its_group_appears(database: Database) -> None:
+    fake = with_actions()
+    async with with_taskcluster(database, fake) as bench:
+        await create(bench, "taskcluster", "s", action=PROMOTE)
+        await bench.turn()
+        fake.tasks[fake.fired[0].task] = "failed"
+        row = await look(bench, "taskcluster", "s")
+        assert (row.status, "the action's task" in row.message) == (Status.FAILURE, True)
+
+
+async def fired_and_forgotten(bench: Bench, fire: bool) -> None:
+    """A runner that dies after it wrote that it fires; its call did or did not come through."""
+    await create(bench, "taskcluster", "s", action=PROMOTE)
+    runner = Runner(bench.doors)
+    await runner.claim()
+    await runner.settle()
+    async with bench.pool.connection() as connection:
+        row = (await stored.claim(connection, limit=1, lease=timedelta(seconds=-1)))[0]
+    assert row.memory["phase"] == "firing"
+    if fire:
+        done, _ = await fire_of(row.parameters, bench.doors.task_groups)
+        await bench.doors.task_groups.make_by_hook(done.hook_group, done.hook_id, done.payload)
+    long_ago(bench)
+    await look(bench, "taskcluster", "s")
+
+
+@pytest.mark.parametrize("came_through", [True, False])
+async def test_an_action_is_triggered_once_though_nobody_knows_whether_it_was(
+    database: Database, came_through: bool
+) -> None:
+    fake = with_actions()
+    async with with_taskcluster(database, fake) as bench:
+        # Somebody else's action of the same hook is not taken for ours.
+        await bench.doors.task_groups.make_by_hook(
+            "project-gecko",
+            "action",
+            {
+                "decision": {"action": {"name": "release-promotion"}},
+                "user": {"input": {"build_number": 6}, "taskGroupId": DECISION},
+            },
+        )
+        await fired_and_forgotten(bench, came_through)
+        row = await read(bench, "taskcluster", "s")
+        assert (row.memory["phase"], row.memory["task_id"]) == ("made", fake.fired[1].task)
+        assert len(fake.fired) == 2
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"name": "ship-it-all"}, "no action 'ship-it-all' for its group (there are cancel-all, release-"),
+        ({"decision_task": "E" * 22}, "Artifact not found"),
+    ],
+)
+async def test_an_action_that_is_not_there_is_said_in_words(
+    database: Database, change: dict[str, Any], words: str
+) -> None:
+    fake = with_actions()
+    async with with_taskcluster(database, fake) as bench:
+        await create(bench, "taskcluster", "s", action={**PROMOTE, **change}, appear_seconds=0)
+        await bench.turn()
+        row = await read(bench, "taskcluster", "s")
+        assert (row.status, words in row.message, fake.fired) == (Status.FAILURE, True, [])
+
+
+async def test_cancelling_an_action_triggers_the_cancel_all_of_its_decision_task(database: Database) -> None:
+    fake = with_actions()
+    async with with_taskcluster(database, fake) as bench:
+        cancels = {"decision_task": DECISION}
+        await create(bench, "taskcluster", "s", action=PROMOTE, cancel_action=cancels)
+        await bench.turn()
+        group = fake.fired[0].task
+        fake.add_task(group, "one", "running")
+        await bench.act(acts.delete, "taskcluster", "s", ENGINEER, now=now())
+        await bench.turn()
+        row = await look(bench, "taskcluster", "s")
+        named = [each.payload["decision"]["action"]["name"] for each in fake.fired]
+        assert named == ["release-promotion", "cancel-all"]
+        assert (row.status, group in fake.sealed) == (Status.CANCELLED, True)
 
 
 # --- signoff ------------------------------------------------------------------------------------------

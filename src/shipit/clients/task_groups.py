@@ -1,19 +1,24 @@
 # SPDX-License-Identifier: MPL-2.0
-"""Task groups in Taskcluster: listed whole, cancelled, sealed; hooks that make them."""
+"""Task groups in Taskcluster: listed whole, cancelled, sealed; hooks and actions that make them."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import datetime
 from functools import partial
 from typing import Any
 
+import aiohttp
 import msgspec
 
-from shipit.clients.taskcluster import SERVICE, Taskcluster
+from shipit.clients.http import Door
+from shipit.clients.taskcluster import SERVICE, Credentials, Taskcluster
 from shipit.errors import Missing, Unavailable
 
 PAGE = 1000
 MOST_PAGES = 200
+ACTIONS = "public/actions.json"
+MOST_BYTES = 8_000_000
 
 
 class GroupTask(msgspec.Struct, frozen=True, kw_only=True):
@@ -36,8 +41,26 @@ class TaskGroup(msgspec.Struct, frozen=True, kw_only=True):
     tasks: tuple[GroupTask, ...]
 
 
+class Made(msgspec.Struct, frozen=True):
+    """A task that a hook made, and the group it is in."""
+
+    task_id: str
+    group_id: str
+
+
 class TaskGroups(Taskcluster):
     """The queue's task groups and the hooks' triggers."""
+
+    def __init__(
+        self,
+        session: aiohttp.ClientSession,
+        root_url: str,
+        credentials: Credentials | None = None,
+        **more: Any,
+    ) -> None:
+        super().__init__(session, root_url, credentials, **more)
+        # Artifacts lie elsewhere, and who keeps them gets none of our credentials.
+        self._artifacts = Door(session, "Taskcluster's artifacts", calls=self.calls, timeout=self._timeout)
 
     async def group(self, group_id: str) -> TaskGroup:
         """A task group with every task, page after page. Raises Missing when there is none (yet)."""
@@ -81,9 +104,64 @@ class TaskGroups(Taskcluster):
         except Missing:
             return
 
-    async def make_by_hook(self, group: str, hook: str, payload: Mapping[str, Any]) -> str | None:
-        """The id of the task a hook made; None when it made none. Called once, never again by itself."""
-        return await self.trigger_hook(group, hook, payload)
+    async def make_by_hook(self, group: str, hook: str, payload: Mapping[str, Any]) -> Made | None:
+        """The task a hook made; None when it made none. Called once, never again by itself."""
+        answer = await self._call(
+            lambda: self._hooks.triggerHook(group, hook, dict(payload)), is_idempotent=False
+        )
+        status = answer.get("status")
+        status = status if isinstance(status, dict) else {}
+        task = answer.get("taskId") or status.get("taskId")
+        return None if task is None else Made(str(task), str(status.get("taskGroupId") or task))
+
+    async def group_of(self, task_id: str) -> str | None:
+        """The group a task is in; None when there is no such task."""
+        try:
+            answer = await self._call(lambda: self._queue.status(task_id))
+        except Missing:
+            return None
+        status = answer.get("status")
+        return str(status.get("taskGroupId") or task_id) if isinstance(status, dict) else None
+
+    async def task(self, task_id: str) -> GroupTask | None:
+        """A task as it stands; None when there is none."""
+        try:
+            return _task(await self._call(lambda: self._queue.status(task_id)))
+        except Missing:
+            return None
+
+    async def definition(self, task_id: str) -> dict[str, Any]:
+        """A task as it was defined. Raises Missing."""
+        found = await self._call(lambda: self._queue.task(task_id))
+        return dict(found)
+
+    async def actions(self, task_id: str) -> Any:
+        """What a decision task's `actions.json` says. Raises Missing when it has none (yet)."""
+        content = await self._call(lambda: self._queue.latestArtifact(task_id, ACTIONS))
+        url = content.get("url")
+        if not isinstance(url, str):
+            kind = str(content.get("storageType"))[:40]
+            raise Unavailable(SERVICE, f"keeps the actions of {task_id} where we cannot read them ({kind})")
+        answer = await self._artifacts.ask("GET", url, limit=MOST_BYTES)
+        if answer.status in (403, 404):
+            raise Missing(f"task {task_id} has no {ACTIONS}")
+        if answer.status != 200:
+            raise Unavailable(SERVICE, f"answered {answer.status} for the actions of {task_id}")
+        return answer.json()
+
+    async def fires(self, group: str, hook: str, since: datetime) -> list[str]:
+        """The tasks that a hook made since then."""
+        try:
+            answer = await self._call(lambda: self._hooks.listLastFires(group, hook))
+        except Missing:
+            return []
+        rows = answer.get("lastFires")
+        found = []
+        for row in rows if isinstance(rows, list) else ():
+            made_at = _time(row.get("taskCreateTime"))
+            if row.get("result") == "success" and made_at is not None and made_at >= since:
+                found.append(str(row.get("taskId")))
+        return found
 
     async def scopes_of(self, client_id: str, person: str) -> tuple[str, ...] | None:
         """The expanded scopes that a person's client has now; None when it is gone or disabled.
@@ -120,3 +198,10 @@ def _task(given: Mapping[str, Any]) -> GroupTask:
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise Unavailable(SERVICE, "listed a task in another shape") from error
+
+
+def _time(given: object) -> datetime | None:
+    try:
+        return datetime.fromisoformat(str(given).replace("Z", "+00:00"))
+    except ValueError:
+        return None

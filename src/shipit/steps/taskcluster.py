@@ -1,20 +1,20 @@
 # SPDX-License-Identifier: MPL-2.0
-"""A step that watches a task group, or has a hook make one; cancelling it cancels, cancels all and seals."""
+"""A step that watches a task group, or has a hook or an action make one."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
 from shipit.clients.task_groups import GroupTask, TaskGroup, TaskGroups
-from shipit.errors import Missing, ShipitError, Unavailable
-from shipit.events import slugs
+from shipit.errors import Missing
 from shipit.pipeline.schema import Problem
 from shipit.pipeline.schema import problems as problems_of
 from shipit.pipeline.states import Status
 from shipit.pipeline.types import Progress, StepRow
+from shipit.steps import taskcluster_cancel, taskcluster_making
 from shipit.steps.contract import Doors
 
 # Pulse tells first; polling only repairs what a lost message broke.
@@ -22,10 +22,10 @@ POLL_SECONDS = 60.0
 # After a failure somebody may rerun tasks, of which Pulse tells too.
 FAILED_POLL_SECONDS, FAILED_POLL_DAYS = 600.0, 7
 APPEAR_SECONDS = 900.0
-MOST_CANCELS = 10
 RETRIED = frozenset({"worker-shutdown", "claim-expired", "intermittent-task"})
 """Reasons of an exception after which the queue itself makes another run while retries are left."""
 UNRESOLVED = frozenset({"unscheduled", "pending", "running"})
+ENDED_BADLY = frozenset({"failed", "exception"})
 
 _HOOK = {
     "type": "object",
@@ -38,14 +38,36 @@ _HOOK = {
         "takes_task_id": {"type": "boolean", "description": "its template uses payload.taskId"},
     },
 }
+_TASK_ID = {"type": "string", "pattern": r"^[A-Za-z0-9_-]{22}$"}
+_ACTION = {
+    "type": "object",
+    "required": ["decision_task", "name"],
+    "additionalProperties": False,
+    "properties": {
+        "decision_task": {**_TASK_ID, "description": "its actions.json is read when the step starts"},
+        "name": {"type": "string", "minLength": 1, "maxLength": 255},
+        "input": {"type": "object"},
+        "group": {"enum": ["own", "decision"], "description": "which its tasks join; own: named by its task"},
+    },
+}
+_CANCEL_ACTION = {
+    "type": "object",
+    "additionalProperties": False,
+    "properties": {
+        "decision_task": {**_TASK_ID, "description": "whose action; none: of the task that was made"},
+        "name": {"type": "string", "minLength": 1, "maxLength": 255, "description": "none: cancel-all"},
+    },
+}
 _NAMES = {"type": "array", "items": {"type": "string"}, "minItems": 1}
 SCHEMA: Mapping[str, Any] = {
     "type": "object",
     "additionalProperties": False,
     "properties": {
-        "task_group_id": {"type": "string", "pattern": r"^[A-Za-z0-9_-]{22}$"},
+        "task_group_id": _TASK_ID,
         "hook": _HOOK,
+        "action": _ACTION,
         "cancel_hook": _HOOK,
+        "cancel_action": _CANCEL_ACTION,
         "required": {
             "type": "object",
             "additionalProperties": False,
@@ -59,10 +81,12 @@ SCHEMA: Mapping[str, Any] = {
 
 
 def problems(parameters: Mapping[str, Any]) -> list[Problem]:
-    """As the schema says; a group to watch or a hook that makes one."""
+    """As the schema says; a group to watch, or a hook or an action that makes one."""
     found = problems_of(dict(parameters), SCHEMA)
-    if ("task_group_id" in parameters) == ("hook" in parameters):
-        found.append(Problem("", "either task_group_id or hook"))
+    if sum(name in parameters for name in ("task_group_id", "hook", "action")) != 1:
+        found.append(Problem("", "either task_group_id, hook or action"))
+    if "cancel_hook" in parameters and "cancel_action" in parameters:
+        found.append(Problem("", "at most one of cancel_hook and cancel_action"))
     return found
 
 
@@ -73,8 +97,7 @@ def begin(parameters: Mapping[str, Any], now: datetime) -> Progress:
         group = parameters["task_group_id"]
         memory = {"phase": "made", "task_group_id": group, "since": since}
         return Progress(message=f"watches task group {group}", memory=memory, due_at=now)
-    hook = parameters["hook"]
-    message = f"about to trigger hook {hook['group']}/{hook['id']}"
+    message = f"about to trigger {taskcluster_making.words(parameters)}"
     return Progress(message=message, memory={"phase": "new", "since": since}, due_at=now)
 
 
@@ -95,12 +118,12 @@ async def look(row: StepRow, doors: Doors, now: datetime) -> Progress:
     match row.memory["phase"]:
         case "new":
             # A row first: whoever finds us in this phase knows that the call may have gone out.
-            memory = {**row.memory, "phase": "firing", "fence": row.fence}
+            memory = {**row.memory, "phase": "firing", "fence": row.fence, "firing_since": now.isoformat()}
             return Progress(message=row.message, memory=memory, due_at=now)
         case "firing":
-            return await _make(row, groups, now)
+            return await taskcluster_making.make(row, groups, doors, now)
         case _ if row.wants_cancel and not row.memory.get("is_cancelled"):
-            return await _cancel(row, groups, now)
+            return await taskcluster_cancel.cancel(row, groups, now)
     return await _follow(row, groups, now)
 
 
@@ -133,39 +156,6 @@ def _is_required(task: GroupTask, required: Mapping[str, Sequence[str]]) -> bool
     return task.label in required.get("labels", ()) or task.kind in required.get("kinds", ())
 
 
-async def _make(row: StepRow, groups: TaskGroups, now: datetime) -> Progress:
-    hook = row.parameters["hook"]
-    takes_id = hook.get("takes_task_id", True)
-    task = slugs.task_id("step", row.uid)
-    payload = {**hook.get("payload", {}), **({"taskId": task} if takes_id else {})}
-    if not takes_id and row.fence > row.memory["fence"] + 1:
-        return _unsure(row)
-    try:
-        made = await groups.make_by_hook(hook["group"], hook["id"], payload)
-    except Missing as error:
-        return Progress(status=Status.FAILURE, message=f"no such hook: {error.detail}", memory=row.memory)
-    except Unavailable as error:
-        if not takes_id:
-            return _unsure(row)
-        # A former try of ours made it: the hook cannot make a task of the same id twice.
-        if await groups.task_state(task) is None:
-            raise error
-        made = task
-    if made is None:
-        return Progress(status=Status.FAILURE, message="the hook made no task", memory=row.memory)
-    memory = {**row.memory, "phase": "made", "task_group_id": made, "task_id": made, "since": now.isoformat()}
-    details = {"task_group_id": made}
-    return Progress(message=f"made task group {made}", details=details, memory=memory, due_at=now)
-
-
-def _unsure(row: StepRow) -> Progress:
-    message = (
-        "it is not known whether the hook was triggered (it takes no task id): look at its last fires, "
-        "then retry the step or give it the group"
-    )
-    return Progress(status=Status.FAILURE, message=message, memory=row.memory)
-
-
 async def _follow(row: StepRow, groups: TaskGroups, now: datetime) -> Progress:
     group_id = row.memory["task_group_id"]
     group: TaskGroup | None
@@ -175,8 +165,18 @@ async def _follow(row: StepRow, groups: TaskGroups, now: datetime) -> Progress:
         group = None
     details = {"task_group_id": group_id}
     if group is None or not group.tasks:
+        maker = await _maker(row, groups, ())
+        if maker is not None and maker.state in ENDED_BADLY:
+            status, message = _ended_maker(maker)
+            return Progress(status=status, message=message, details=details, memory=row.memory)
         return _not_yet(row, now, details, "is not there" if group is None else "is empty")
     status, message = judge(group.tasks, row.parameters.get("required", {}))
+    maker = await _maker(row, groups, group.tasks)
+    if maker is not None and maker.state in ENDED_BADLY and not _is_retried(maker):
+        ended, why = _ended_maker(maker)
+        status, message = (status if status is Status.FAILURE else ended), f"{message}; {why}"
+    elif maker is not None and maker.state != "completed":
+        status, message = Status.IN_PROGRESS, f"{message}; {maker.task_id} still makes tasks"
     details = {**details, "tasks": len(group.tasks), "is_sealed": group.is_sealed}
     memory = dict(row.memory)
     due_at: datetime | None = None
@@ -193,6 +193,19 @@ async def _follow(row: StepRow, groups: TaskGroups, now: datetime) -> Progress:
     )
 
 
+async def _maker(row: StepRow, groups: TaskGroups, tasks: Sequence[GroupTask]) -> GroupTask | None:
+    """The task that makes the group's tasks, where it is not one of them itself: an action's."""
+    task = row.memory.get("task_id")
+    if "action" not in row.parameters or task is None or any(each.task_id == task for each in tasks):
+        return None
+    return await groups.task(task)
+
+
+def _ended_maker(maker: GroupTask) -> tuple[Status, str]:
+    status = Status.CANCELLED if maker.reason == "canceled" else Status.FAILURE
+    return status, f"the action's task {maker.task_id} ended with {maker.reason or maker.state}"
+
+
 def _not_yet(row: StepRow, now: datetime, details: dict[str, Any], what: str) -> Progress:
     since = datetime.fromisoformat(row.memory["since"])
     limit = float(row.parameters.get("appear_seconds", APPEAR_SECONDS))
@@ -205,34 +218,3 @@ def _not_yet(row: StepRow, now: datetime, details: dict[str, Any], what: str) ->
     pause = timedelta(seconds=min(POLL_SECONDS, max(1.0, limit / 20)))
     message = f"task group {group} {what} yet"
     return Progress(message=message, details=details, memory=row.memory, due_at=now + pause)
-
-
-async def _cancel(row: StepRow, groups: TaskGroups, now: datetime) -> Progress:
-    """Every stage is tried, whatever became of the others: an unsealed group would go on growing."""
-    group = row.memory["task_group_id"]
-    hook = row.parameters.get("cancel_hook")
-    stages: list[tuple[str, Callable[[], Awaitable[object]]]] = [
-        ("cancel the task", lambda: groups.cancel_task(row.memory.get("task_id") or group))
-    ]
-    if hook is not None:
-        fire = {**hook.get("payload", {}), "taskGroupId": group}
-        stages.append(("trigger cancel-all", lambda: groups.make_by_hook(hook["group"], hook["id"], fire)))
-    stages += [("seal", lambda: groups.seal(group)), ("cancel the group", lambda: groups.cancel_group(group))]
-    done = list(row.memory.get("cancelled", ()))
-    failed = []
-    for name, call in stages:
-        if name in done:
-            continue
-        try:
-            await call()
-            done.append(name)
-        except ShipitError as error:
-            failed.append(f"{name}: {error.detail}")
-    tries = int(row.memory.get("cancel_tries", 0)) + 1
-    memory = {**row.memory, "cancelled": done, "cancel_tries": tries, "is_cancelled": not failed}
-    if failed and tries >= MOST_CANCELS:
-        message = f"could not be cancelled, done: {', '.join(done) or 'nothing'}; {'; '.join(failed)}"
-        return Progress(status=Status.FAILURE, message=message, details=row.details, memory=memory)
-    message = f"being cancelled; {'; '.join(failed)}" if failed else "cancelled and sealed; its tasks end"
-    pause = timedelta(seconds=min(60.0, 2.0**tries) if failed else 1.0)
-    return Progress(message=message, details=row.details, memory=memory, due_at=now + pause)

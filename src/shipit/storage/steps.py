@@ -88,9 +88,21 @@ async def wake(connection: Connection, kind: str, uid: str) -> None:
     await connection.execute(_SQL["wake"], {"kind": kind, "uid": uid})
 
 
-async def wake_group(connection: Connection, group: str) -> None:
-    """Look now at the steps that watch this task group: Pulse told of it."""
-    await connection.execute(_SQL["wake_group"], {"group": group})
+async def wake_groups(connection: Connection, groups: Sequence[str]) -> None:
+    """Look now at the steps that watch these task groups: Pulse told of them."""
+    await connection.execute(_SQL["wake_groups"], {"groups": list(groups)})
+
+
+async def is_known_task(connection: Connection, task: str) -> bool:
+    """Whether a step has made this task."""
+    row = await (await connection.execute(_SQL["is_known_task"], {"task": task})).fetchone()
+    return bool(row and row[0])
+
+
+async def watched_groups(connection: Connection, *, limit: int) -> dict[str, bool]:
+    """Task groups of which news is wanted -> whether a step of theirs has ended, and only a rerun is news."""
+    cursor = await connection.execute(_SQL["watched_groups"], {"limit": limit})
+    return {str(row[0]): bool(row[1]) for row in await cursor.fetchall()}
 
 
 async def remove(connection: Connection, kind: str, uid: str) -> None:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MPL-2.0
-"""Task groups in the fake Taskcluster: listed in pages, cancelled, sealed; hooks that make them."""
+"""Task groups in the fake Taskcluster: listed in pages, cancelled, sealed; hooks and actions make them."""
 
 from __future__ import annotations
 
@@ -21,6 +21,41 @@ class FakeTaskGroups(FakeTaskcluster):
         self.groups: dict[str, list[Body]] = {}
         self.sealed: set[str] = set()
         self.cancelled: list[str] = []
+        self.actions: dict[str, Body] = {}
+
+    def add_decision(
+        self, task: str, *names: str, hook: tuple[str, str] = ("project-gecko", "action")
+    ) -> None:
+        """A decision task of its own group, done, with actions of these names, all through one hook."""
+        self.add_hook(*hook)
+        self.add_task(task, task, "completed", kind="decision-task")
+        self.tasks[task] = "completed"
+        user = {name: {"$eval": name} for name in ("input", "taskId", "taskGroupId")}
+        self.actions[task] = {
+            "version": 1,
+            "variables": {},
+            "actions": [
+                {
+                    "name": name,
+                    "kind": "hook",
+                    "context": [],
+                    "hookGroupId": hook[0],
+                    "hookId": hook[1],
+                    "hookPayload": {
+                        "decision": {"action": {"name": name, "taskGroupId": task}},
+                        "user": user,
+                    },
+                }
+                for name in names
+            ],
+        }
+
+    def group_of(self, task: str) -> str:
+        """The group a task is in: an action's task is in that of its decision task."""
+        for fired in self.fired:
+            if fired.task == task and "user" in fired.payload:
+                return str(fired.payload["user"]["taskGroupId"])
+        return next((name for name, tasks in self.groups.items() if _has(tasks, task)), task)
 
     def add_task(self, group: str, task: str, state: str = "pending", **more: Any) -> None:
         """A task of a group; more: label, kind, reason, retries, env."""
@@ -55,6 +90,10 @@ class FakeTaskGroups(FakeTaskcluster):
             ("POST", "/api/queue/v1/task-group/{group}/cancel", "cancelTaskGroup", self._cancel_group),
             ("POST", "/api/queue/v1/task/{task}/cancel", "cancelTask", self._cancel_task),
             ("GET", "/api/auth/v1/clients/{client:.+}", "client", self._client),
+            ("GET", "/api/hooks/v1/hooks/{group}/{hook}/last-fires", "listLastFires", self._fires),
+            ("GET", "/api/queue/v1/task/{task}/artifact-content/{name:.+}", "artifact", self._artifact),
+            ("GET", "/api/queue/v1/task/{task}", "task", self._definition),
+            ("GET", "/artifacts/{task}", "content", self._content),
         ]
         return [
             *super().routes(),
@@ -105,9 +144,47 @@ class FakeTaskGroups(FakeTaskcluster):
                 self.cancelled.append(task)
                 return {"status": {"taskId": task}}
         if task in self.tasks:
+            self.tasks[task] = "exception"
+            self.cancelled.append(task)
+            return {"status": {"taskId": task}}
+        if task in self.tasks:
             self.set_task(task, "exception", "canceled")
             self.cancelled.append(task)
             return {"status": {"taskId": task}}
+        raise Says(HTTPStatus.NOT_FOUND, "ResourceNotFound", "No such task")
+
+    def _fires(self, request: web.Request, body: Body, who: Body) -> Body:
+        group, hook = request.match_info["group"], request.match_info["hook"]
+        self._need(who, f"hooks:list-last-fires:{group}/{hook}")
+        made = [each for each in self.fired if (each.group, each.hook) == (group, hook)]
+        rows = [
+            {
+                "taskId": each.task,
+                "taskCreateTime": each.at.isoformat(),
+                "firedBy": "triggerHook",
+                "result": "success",
+            }
+            for each in reversed(made)
+        ]
+        return {"lastFires": rows}
+
+    def _artifact(self, request: web.Request, body: Body, who: Body) -> Body:
+        task, name = request.match_info["task"], request.match_info["name"]
+        if task not in self.actions or name != "public/actions.json":
+            raise Says(HTTPStatus.NOT_FOUND, "ResourceNotFound", "Artifact not found")
+        return {"storageType": "s3", "url": f"{self.url}/artifacts/{task}"}
+
+    def _content(self, request: web.Request, body: Body, who: Body) -> Body:
+        return self.actions[request.match_info["task"]]
+
+    def _definition(self, request: web.Request, body: Body, who: Body) -> Body:
+        task = request.match_info["task"]
+        for each in self.fired:
+            if each.task == task:
+                noted = each.payload.get("decision", {}).get("action", {})
+                context = each.payload.get("user", {})
+                extra = {"action": {"name": noted.get("name"), "context": context}}
+                return {"taskGroupId": self.group_of(task), "extra": extra, "metadata": {}, "tags": {}}
         raise Says(HTTPStatus.NOT_FOUND, "ResourceNotFound", "No such task")
 
     def _client(self, request: web.Request, body: Body, who: Body) -> Body:
@@ -117,3 +194,7 @@ class FakeTaskGroups(FakeTaskcluster):
             raise Says(HTTPStatus.NOT_FOUND, "ResourceNotFound", "Client not found")
         scopes = self.roles.expanded(found.scopes)
         return {"clientId": name, "disabled": False, "expandedScopes": scopes}
+
+
+def _has(tasks: list[Body], task: str) -> bool:
+    return any(each["status"]["taskId"] == task for each in tasks)

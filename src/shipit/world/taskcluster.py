@@ -265,6 +265,10 @@ class FakeTaskcluster(Fake):
         self.fired.append(Fired(group, hook, body, task, who.get("clientId"), self.now()))
         return {"taskId": task, "status": {"taskId": task}}
 
+    def group_of(self, task: str) -> str:
+        """The group a task is in: its own, as hooks have it."""
+        return task
+
     def _status(self, request: web.Request, body: Body, who: Body) -> Body:
         task = request.match_info["taskId"]
         self._need(who, f"queue:status:{task}")
@@ -274,6 +278,8 @@ class FakeTaskcluster(Fake):
         day = (self.now() + timedelta(days=1)).strftime("%Y-%m-%dT%H:%M:%S.000Z")
         state = self.tasks[task]
         run = {"runId": 0, "state": state, "reasonCreated": "scheduled", "scheduled": day}
+        if state == "exception":
+            run["reasonResolved"] = "canceled"
         if task in self.reasons:
             run["reasonResolved"] = self.reasons[task]
         status = {
@@ -283,7 +289,7 @@ class FakeTaskcluster(Fake):
             "taskQueueId": "proj-shipit/ci",
             "schedulerId": "-",
             "projectId": "none",
-            "taskGroupId": task,
+            "taskGroupId": self.group_of(task),
             "priority": "lowest",
             "deadline": day,
             "expires": day,

@@ -62,9 +62,9 @@ where kind = %(kind)s and uid = %(uid)s and status = 'in_progress'
 -- name: wake
 update steps set due_at = now(), is_woken = true where kind = %(kind)s and uid = %(uid)s
 
--- name: wake_group
+-- name: wake_groups
 update steps set due_at = now(), is_woken = true
-where kind = 'taskcluster' and memory ->> 'task_group_id' = %(group)s
+where kind = 'taskcluster' and memory ->> 'task_group_id' = any(%(groups)s)
 
 -- name: remove
 delete from steps where kind = %(kind)s and uid = %(uid)s
@@ -112,3 +112,13 @@ left join newest_trials t on t.request = r.uid and t.train = r.train
 where r.train = %(train)s and r.state = 'approved'
     and (%(major)s::integer is null or r.target_major = %(major)s)
 order by r.bug, r.uid
+
+-- name: is_known_task
+select exists (select 1 from steps where kind = 'taskcluster' and memory ->> 'task_id' = %(task)s)
+
+-- name: watched_groups
+-- Groups of which news is wanted: of steps that wait, and of failed ones that somebody may rerun.
+select memory ->> 'task_group_id', bool_and(status <> 'in_progress') from steps
+where kind = 'taskcluster' and memory ->> 'task_group_id' is not null
+    and (status = 'in_progress' or finished_at > now() - interval '7 days')
+group by 1 order by max(created_at) desc limit %(limit)s

@@ -6,6 +6,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import secrets
 import shutil
 import signal
 import socket
@@ -18,6 +19,7 @@ from typing import Any
 import click
 
 from shipit.bot.watching import watch
+from shipit.cli.demo_listener import run_listener, with_listener
 from shipit.cli.opening import bot_doors
 from shipit.cli.serve import authenticator, configure_logging
 from shipit.cli.stepping import step_doors
@@ -74,7 +76,7 @@ MERCURIAL = "firefox-hg"
     help="Where the demo keeps its database and clones; made anew each time.",
 )
 def demo(port: int, folder: Path) -> None:
-    """Run everything on this machine: page, bot, runner, PostgreSQL and a fake world. Ctrl-C ends it."""
+    """Run everything on this machine, PostgreSQL and a fake world too. Ctrl-C ends it."""
     configure_logging()
     asyncio.run(_demo(port, folder.absolute()))
 
@@ -88,9 +90,10 @@ async def _demo(port: int, folder: Path) -> None:
         with _work_folder(folder) as work:
             async with World.open() as world:
                 settings = _settings(world, _seeded(world, work), url, port=port or _free_port(), work=work)
+                settings = with_listener(settings, secrets.token_urlsafe())
                 await asyncio.to_thread(_fresh_schema, url, settings)
                 engineer = _engineer(world, work, settings.backend.url or "")
-                await _all_doors(settings, url, engineer, stop)
+                await _all_doors(world, settings, url, engineer, stop)
 
 
 @contextlib.asynccontextmanager
@@ -188,8 +191,8 @@ def _rule(name: str, *, suffix: str = "", repository: str = REPOSITORY) -> Train
     )
 
 
-async def _all_doors(settings: Settings, url: str, engineer: Path, stop: asyncio.Event) -> None:
-    """Web, bot and runner until told to stop; the first that falls takes the demo down with its error."""
+async def _all_doors(world: World, settings: Settings, url: str, engineer: Path, stop: asyncio.Event) -> None:
+    """Every door until told to stop; the first that falls takes the demo down with its error."""
     root = settings.taskcluster.root_url
     assert root is not None
     async with (
@@ -220,6 +223,7 @@ async def _all_doors(settings: Settings, url: str, engineer: Path, stop: asyncio
                 _running(
                     stop,
                     watch(doors, stop),
+                    run_listener(world, settings, session, database, stop),
                     run_runner(settings, database, doors.send, stop),
                     run_pipelines(step_doors(settings, session, database), stop, database_url=url),
                 ),

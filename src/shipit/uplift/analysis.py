@@ -59,7 +59,7 @@ class PatchFacts(msgspec.Struct, frozen=True, kw_only=True, tag="patch"):
     nicks in the order the message gives them. landed_at: when the commit got onto main, None while it is not
     there. components: "Product :: Component" by the moz.build files of the tree; directories: the first two
     levels of the paths touched, for trees without moz.build. recent: churn over the window that was asked
-    for, None without one.
+    for, None without one. tests_near: test files that commits of main touched beside the patch's files.
     """
 
     name: str
@@ -77,6 +77,7 @@ class PatchFacts(msgspec.Struct, frozen=True, kw_only=True, tag="patch"):
     components: tuple[str, ...] = ()
     overall: Churn
     recent: Churn | None = None
+    tests_near: int | None = None
     source: Source = Source.CLONE
     read_at: datetime
 

@@ -3,33 +3,56 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from pathlib import PurePosixPath
 
 import msgspec
 
-from shipit.uplift.sizes import FileChange, is_test
+from shipit.uplift.sizes import FileChange
+from shipit.uplift.words import is_string_file, is_translation
 
 
 class PathRules(msgspec.Struct, frozen=True, kw_only=True):
-    """Which paths mean what. strings: endings of files that hold words shown to people.
+    """Which paths mean what.
 
-    android: folders of code that ships on Android only, or a part of a path that says so.
+    android, desktop: folders of code that ships in those products only. neutral: folders that ship in none,
+    whatever their paths say. android_part: a folder of this name anywhere holds code of Android.
     """
 
-    strings: tuple[str, ...] = (".ftl", ".properties", ".dtd")
-    string_files: tuple[str, ...] = ("strings.xml",)
     android: tuple[str, ...] = ("mobile/android/", "mobile/shared/")
-    android_words: tuple[str, ...] = ("android",)
+    android_part: str = "android"
+    desktop: tuple[str, ...] = ("browser/", "widget/windows/", "widget/cocoa/", "widget/gtk/")
+    neutral: tuple[str, ...] = ("testing/", "taskcluster/", "third_party/", "python/", "docs/", "build/")
 
 
 RULES = PathRules()
 
+# Folders and file names of test code; "latest", "attestation" and "contest" are none.
+TEST_FOLDERS = frozenset(
+    (
+        *("test", "tests", "testing", "androidtest", "unittests", "unit-tests", "mochitest", "mochitests"),
+        *("xpcshell", "gtest", "crashtests", "reftest", "reftests", "jit-test", "marionette"),
+        *("web-platform", "wpt"),
+    )
+)
+_TEST_NAME = re.compile(
+    r"(?:test|browser|head)_.+\.\w+|.+[_-]tests?\.\w+|(?:\w+[a-z0-9])?Tests?\.\w+|Test[A-Z]\w*\.\w+"
+)
+_BROWSER_NAME = re.compile(r"(?:browser|head)_.+")
+# A test's list of what is to run: part of tests, yet no test by itself.
+_MANIFEST = re.compile(
+    r"(?:mochitest|chrome|browser|xpcshell|a11y|crashtests?|reftests?|jstests|manifest|instrumentation|wpt)"
+    r"[\w.-]*\.(?:ini|toml|list|json)"
+)
+
 
 class Measured(msgspec.Struct, frozen=True, kw_only=True):
-    """What a patch touches. added, deleted: lines in all files; test_*: in tests alone.
+    """What patches touch. added, deleted: lines in all files; test_*: in tests alone.
 
-    strings, tests, android: the paths concerned, in order. has_binary: whether a file is binary.
+    strings: string files in which words are added or changed; string_removals: those that only lose some;
+    translations: those of localizers. tests, manifests, android, desktop: the paths concerned, in order;
+    android and desktop without tests. has_binary: whether a file is binary.
     """
 
     files: int = 0
@@ -38,8 +61,12 @@ class Measured(msgspec.Struct, frozen=True, kw_only=True):
     test_added: int = 0
     test_deleted: int = 0
     strings: tuple[str, ...] = ()
+    string_removals: tuple[str, ...] = ()
+    translations: tuple[str, ...] = ()
     tests: tuple[str, ...] = ()
+    manifests: tuple[str, ...] = ()
     android: tuple[str, ...] = ()
+    desktop: tuple[str, ...] = ()
     has_binary: bool = False
 
     @property
@@ -48,40 +75,68 @@ class Measured(msgspec.Struct, frozen=True, kw_only=True):
         return self.added + self.deleted - self.test_added - self.test_deleted
 
     @property
+    def code_files(self) -> int:
+        """Files that are no tests."""
+        return self.files - len(self.tests) - len(self.manifests)
+
+    @property
     def is_tests_only(self) -> bool:
         """Whether it touches nothing but tests."""
-        return self.files > 0 and len(self.tests) == self.files
+        return self.files > 0 and self.code_files == 0
 
 
 def measure(files: Iterable[FileChange], rules: PathRules = RULES) -> Measured:
-    """The facts of a patch out of its files."""
+    """The facts of patches out of their files; a file that several of them touch counts once."""
     those = tuple(files)
-    tests = [one for one in those if one.is_test or is_test(one.path)]
-    test_paths = {one.path for one in tests}
+    paths = list(dict.fromkeys(one.path for one in those))
+    tests = [path for path in paths if is_test_file(path)]
+    manifests = [path for path in paths if path not in tests and is_manifest(path)]
+    apart = {*tests, *manifests}
+    words = [one for one in those if is_string_file(one.path) and one.path not in apart]
+    changed = list(dict.fromkeys(one.path for one in words if _adds_words(one)))
+    losing = dict.fromkeys(one.path for one in words if one.deleted and one.path not in changed)
     return Measured(
-        files=len(those),
+        files=len(paths),
         added=sum(one.added for one in those),
         deleted=sum(one.deleted for one in those),
-        test_added=sum(one.added for one in tests),
-        test_deleted=sum(one.deleted for one in tests),
-        strings=tuple(
-            one.path for one in those if is_string_file(one.path, rules) and one.path not in test_paths
-        ),
-        tests=tuple(one.path for one in tests),
-        android=tuple(one.path for one in those if is_android(one.path, rules)),
+        test_added=sum(one.added for one in those if one.path in apart),
+        test_deleted=sum(one.deleted for one in those if one.path in apart),
+        strings=tuple(changed),
+        string_removals=tuple(losing),
+        translations=tuple(path for path in paths if is_translation(path)),
+        tests=tuple(tests),
+        manifests=tuple(manifests),
+        android=tuple(path for path in paths if path not in apart and is_android(path, rules)),
+        desktop=tuple(path for path in paths if path not in apart and path.startswith(rules.desktop)),
         has_binary=any(one.is_binary for one in those),
     )
 
 
-def is_string_file(path: str, rules: PathRules = RULES) -> bool:
-    """Whether a file holds words that localizers translate."""
-    name = PurePosixPath(path).name
-    return name.endswith(rules.strings) or name in rules.string_files
+def is_test_file(path: str) -> bool:
+    """Whether a path is test code, which ships in no product."""
+    if is_manifest(path):
+        return False
+    *folders, name = path.split("/")
+    if any(part.lower() in TEST_FOLDERS for part in folders):
+        return True
+    match = _TEST_NAME.fullmatch(name)
+    # "browser_" begins names of code as well; a test of that name lies in a folder of tests.
+    return match is not None and not _BROWSER_NAME.match(name)
+
+
+def is_manifest(path: str) -> bool:
+    """Whether a file only lists which tests run."""
+    return _MANIFEST.fullmatch(PurePosixPath(path).name) is not None
 
 
 def is_android(path: str, rules: PathRules = RULES) -> bool:
-    """Whether a path is code of the Android products."""
+    """Whether a path is code that ships on Android alone."""
     lower = path.lower()
     if lower.startswith(rules.android):
         return True
-    return any(word in part for part in lower.split("/")[:-1] for word in rules.android_words)
+    return not lower.startswith(rules.neutral) and rules.android_part in lower.split("/")[:-1]
+
+
+def _adds_words(file: FileChange) -> bool:
+    # Readings of old did not count words: then any line that was added may be one.
+    return bool(file.words) if file.words is not None else file.added > 0

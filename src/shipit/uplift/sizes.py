@@ -9,6 +9,8 @@ from pathlib import PurePosixPath
 
 import msgspec
 
+from shipit.uplift.words import is_string_file, words_changed
+
 # The names are those libmozdata gives; the files it has no name for are ours.
 _LANGUAGES = {
     "Shell": (".sh", ".bash"),
@@ -53,6 +55,8 @@ class FileChange(msgspec.Struct, frozen=True, kw_only=True):
 
     old_path: where the file was, when the patch moves or copies it. lines: diff lines with context. earlier,
     recent: commits on main that touched the path before (overall and in the window), None when not asked.
+    words: lines of words for localizers that it adds or changes, None where the file holds none. backouts: of
+    the recent commits those that back something out.
     """
 
     path: str
@@ -65,6 +69,8 @@ class FileChange(msgspec.Struct, frozen=True, kw_only=True):
     language: str | None = None
     earlier: int | None = None
     recent: int | None = None
+    backouts: int | None = None
+    words: int | None = None
 
 
 def language(path: str) -> str | None:
@@ -100,6 +106,8 @@ class _Draft:
         self.old, self.new = old, new
         self.added = self.deleted = self.lines = 0
         self.is_binary = False
+        self.fresh: list[bytes] = []
+        self.gone: list[bytes] = []
 
     def finished(self) -> FileChange | None:
         path = self.new or self.old
@@ -115,7 +123,14 @@ class _Draft:
             is_binary=self.is_binary,
             is_test=is_test(path),
             language=language(path),
+            words=words_changed(path, self.fresh, self.gone) if is_string_file(path) else None,
         )
+
+    @property
+    def has_words(self) -> bool:
+        """Whether its lines are to be kept: one file of many holds words, and few lines of it change."""
+        path = self.new or self.old
+        return path is not None and is_string_file(path)
 
 
 class DiffReader:
@@ -126,6 +141,7 @@ class DiffReader:
         # What the current hunk still owes; inside it no line is a header, whatever it says.
         self.old_left = self.new_left = 0
         self.old_name: bytes | None = None
+        self.has_words = False
 
     @property
     def is_in_hunk(self) -> bool:
@@ -150,6 +166,7 @@ class DiffReader:
             return
         elif match := _HUNK.match(line):
             self.old_left, self.new_left = int(match[2] or 1), int(match[4] or 1)
+            self.has_words = self.drafts[-1].has_words
         elif line.startswith((b"new file mode", b"deleted file mode")):
             self._one_sided(is_new=line.startswith(b"new"))
         elif line.startswith((b"rename from ", b"copy from ")):
@@ -181,9 +198,13 @@ class DiffReader:
         if mark == b"+":
             draft.added += 1
             self.new_left -= 1
+            if self.has_words:
+                draft.fresh.append(line[1:])
         elif mark == b"-":
             draft.deleted += 1
             self.old_left -= 1
+            if self.has_words:
+                draft.gone.append(line[1:])
         else:
             self.old_left -= 1
             self.new_left -= 1

@@ -119,6 +119,7 @@ class Facts:
             components=components,
             overall=self._churn(paths, head, before, None),
             recent=recent,
+            tests_near=self.history.tests_near(paths),
             source=_SOURCES[kind],
             read_at=self.now,
         )
@@ -126,8 +127,13 @@ class Facts:
     def _counted(self, file: FileChange, head: Head, before: int | datetime) -> FileChange:
         paths = paths_of([file])
         earlier = self._churn(paths, head, before, None).commits
-        recent = None if self.window is None else self._churn(paths, head, before, self.window).commits
-        return msgspec.structs.replace(file, earlier=earlier, recent=recent)
+        recent = None if self.window is None else self._churn(paths, head, before, self.window)
+        return msgspec.structs.replace(
+            file,
+            earlier=earlier,
+            recent=recent and recent.commits,
+            backouts=recent and recent.backouts,
+        )
 
     def _churn(
         self, paths: Iterable[str], head: Head, before: int | datetime, since: datetime | None

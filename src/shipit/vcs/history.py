@@ -11,6 +11,7 @@ from pathlib import Path
 
 from shipit.errors import CommandFailed
 from shipit.uplift.analysis import Churn
+from shipit.uplift.facts import TEST_FOLDERS, is_test_file
 from shipit.vcs.commits import MESSAGE_LIMIT, is_backout, resolve, reviewers_of, seconds, text
 from shipit.vcs.git import git
 from shipit.vcs.kept_history import Kept, load, save
@@ -46,6 +47,8 @@ class History:
         self._backouts = bytearray()
         self._names: dict[str, int] = {}
         self._touched: dict[str, array[int]] = {}
+        self._tests: dict[str, set[str]] = {}
+        self._tests_of = -1
 
     def __len__(self) -> int:
         return len(self._times)
@@ -196,8 +199,37 @@ class History:
             is_complete=reaches,
         )
 
+    def tests_near(self, paths: Iterable[str]) -> int:
+        """How many test files lie beside these files, as far as commits touched them: in their folders, below
+        them, or in the tests of the folder above.
+        """
+        if self._tests_of != len(self):
+            self._tests = {}
+            for path in self._touched:
+                if is_test_file(path):
+                    for folder in _owners_of_test(path):
+                        self._tests.setdefault(folder, set()).add(path)
+            self._tests_of = len(self)
+        folders = {path.rpartition("/")[0] for path in paths if not is_test_file(path)}
+        return len(set().union(*(self._tests.get(folder, ()) for folder in folders)))
+
     def _numbers(self, names: Iterable[str]) -> set[int]:
         return {number for name in names if (number := self._names.get(name.lower())) is not None}
+
+
+def _owners_of_test(path: str) -> Iterator[str]:
+    """The folders whose code a test is taken to cover: its own, and the one that its folder of tests is in.
+
+    Where test sources mirror the code's folders ("src/test/java/…", "src/main/java/…"), also the mirror.
+    """
+    parts = path.split("/")[:-1]
+    yield "/".join(parts)
+    tests = next((place for place, part in enumerate(parts) if part.lower() in TEST_FOLDERS), None)
+    if tests is None:
+        return
+    yield "/".join(parts[:tests])
+    if parts[:tests] and parts[tests - 1] == "src":
+        yield "/".join([*parts[:tests], "main", *parts[tests + 1 :]])
 
 
 def _records(

@@ -107,6 +107,9 @@ class Broker:
         async with self._db.connection() as connection:
             known = await sources.known_queues(connection, self.queue(""))
         for queue in known - {self.queue(route) for route in wanted}:
+            if queue.startswith(self.queue("-")):
+                # no route's, but a part's of the listener itself
+                continue
             await delete_queue(self._address, queue)
             async with self._db.connection() as connection:
                 await sources.drop_queue(connection, queue)

@@ -31,6 +31,8 @@ from shipit.listener.groups import ExpectedGroups
 from shipit.listener.intake import Intake
 from shipit.listener.measures import Measures
 from shipit.listener.polls import DiffPoll, PushlogPoll, RedeliverySweep, RevisionSweep
+from shipit.listener.step_groups import SOURCE as STEP_GROUPS
+from shipit.listener.step_groups import StepGroups
 from shipit.listener.supervision import Health, supervise
 from shipit.listener.telling import Recipients, Teller, Terms
 from shipit.storage import journal, sources
@@ -187,6 +189,9 @@ class Listener:
                 too_deep=self._deep.__setitem__,
             )
             parts.append(("broker", partial(broker.run, stop), False))
+            if plan.acts:
+                groups = StepGroups(self._db, self.health, outside.address, instance=plan.instance)
+                parts.append((STEP_GROUPS, partial(groups.listen, stop), True))
         common = (self.intake, self._db, self.health)
         if outside.differential is not None and any(r.source == "phabricator" for r in self._book.routes):
             poll = DiffPoll(outside.differential, *common, every=plan.poll_seconds)

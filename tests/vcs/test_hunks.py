@@ -36,8 +36,26 @@ async def test_each_conflicting_place_has_its_three_sides_and_its_line(repo: Rep
     shown = await show(repo, patch, "a.txt")
     assert shown.kind is ConflictKind.CONTENT
     assert shown.hunks == (
-        Hunk("line 10\n", "ours\n", "theirs\n", 11),
-        Hunk("line 30\n", "ours too\n", "theirs too\n", 31),
+        Hunk(
+            base="line 10\n",
+            ours="ours\n",
+            theirs="theirs\n",
+            line=11,
+            base_line=10,
+            theirs_line=10,
+            before=("line 7", "line 8", "line 9"),
+            after=("line 11", "line 12", "line 13"),
+        ),
+        Hunk(
+            base="line 30\n",
+            ours="ours too\n",
+            theirs="theirs too\n",
+            line=31,
+            base_line=30,
+            theirs_line=30,
+            before=("line 27", "line 28", "line 29"),
+            after=("line 31", "line 32", "line 33"),
+        ),
     )
 
 
@@ -48,7 +66,10 @@ async def test_content_that_looks_like_markers_does_not_confuse_the_sides(repo: 
     patch = repo.commit("Bug 3", {"odd": lines("start", *odd[:2], "=======", "=======", "theirs", "end")})
     repo.commit("Bug 4", {"odd": lines("start", *odd[:2], "ours", "=======", "end")}, on="beta")
     shown = await show(repo, patch, "odd")
-    assert shown.hunks == (Hunk("y\n||||||| base\n>>>>>>> theirs\n", "", "=======\ntheirs\n", 6),)
+    (hunk,) = shown.hunks
+    assert (hunk.base, hunk.ours) == ("y\n||||||| base\n>>>>>>> theirs\n", "")
+    assert hunk.theirs == "=======\ntheirs\n"
+    assert (hunk.base_line, hunk.line, hunk.theirs_line) == (5, 6, 5)
 
 
 async def test_where_a_side_has_no_file_its_side_is_none(repo: Repo) -> None:

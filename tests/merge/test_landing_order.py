@@ -61,7 +61,7 @@ async def test_a_pair_that_gives_different_trees_in_two_orders_is_warned_of(repo
     back = repo.commit("Bug 5 again", {"a.txt": numbered(40, l5="five")})
     made = await make(repo, out, back)
     assert order(made) == [out, back]
-    assert len(made.warnings) == 1 and "different trees" in made.warnings[0]
+    assert len(made.warnings) == 1 and "different trees" in made.warnings[0].text
 
 
 async def test_a_commit_of_a_listed_kind_is_left_behind(repo: Repo) -> None:

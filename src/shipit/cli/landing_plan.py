@@ -122,7 +122,7 @@ def _answer(made: Plan, behind: list[LeftBehind], written: str | None) -> Answer
     return Answer(
         order=tuple(entry.id for entry, _ in steps),
         conflicts=made.conflicts,
-        warnings=made.warnings,
+        warnings=tuple(one.text for one in made.warnings),
         left_behind=tuple(behind),
         steps=tuple(_step(entry, is_empty) for entry, is_empty in steps),
         merges=made.merges,

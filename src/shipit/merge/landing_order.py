@@ -53,12 +53,20 @@ class Landed(msgspec.Struct, frozen=True):
     is_empty: bool = False
 
 
+class Crossing(msgspec.Struct, frozen=True):
+    """Two uplifts (names) that merge in both orders and leave different trees, and what to do, in words."""
+
+    one: str
+    other: str
+    text: str
+
+
 class Plan(msgspec.Struct, frozen=True):
-    """The order to land in; what conflicts; warnings in words; trees after each step; merges done."""
+    """The order to land in; what conflicts; pairs whose order matters silently; merges done."""
 
     steps: tuple[Landed, ...]
     conflicts: tuple[Blocked, ...]
-    warnings: tuple[str, ...]
+    warnings: tuple[Crossing, ...]
     merges: int
 
 
@@ -194,9 +202,9 @@ class _Planner:
             False,
         )
 
-    async def _warnings(self, alone: dict[str, _Try]) -> list[str]:
+    async def _warnings(self, alone: dict[str, _Try]) -> list[Crossing]:
         """Pairs that merge in both orders, and leave different trees: one undoes or changes the other."""
-        warnings = []
+        warnings: list[Crossing] = []
         for one, other in combinations(self._uplifts, 2):
             # without a common path the order cannot matter: every sampled pair of the study agreed
             if not one.paths & other.paths:
@@ -207,10 +215,12 @@ class _Planner:
             forth, back = await self._on(other, first), await self._on(one, second)
             if forth.tree is None or back.tree is None or forth.tree == back.tree:
                 continue
-            warnings.append(
+            undoing = "one undoes the other, " if _undoes(one, other) else ""
+            text = (
                 f"{one.name} and {other.name} merge cleanly in both orders and leave different trees:"
-                f" {'one undoes the other, ' if _undoes(one, other) else ''}keep main's order"
+                f" {undoing}keep main's order"
             )
+            warnings.append(Crossing(one.name, other.name, text))
         return warnings
 
 

@@ -24,6 +24,8 @@ from shipit.vcs.shadow import Shadow
 
 MOST_COMMITS = 60_000
 _CHUNK = 500
+# Commits that are kept together: what is read of them is not read again, whatever comes then.
+_BLOCK = 2000
 _FORMAT = b"shipit-candidates-1\n"
 _FIELDS = "%H%x00%P%x00%T%x00%an <%ae>%x00%at%x00%ct%x00%B"
 _LONGEST_MESSAGE = 8192
@@ -93,7 +95,8 @@ class Candidates:
     async def follow(self, shadow: Shadow, tips: Collection[str]) -> int:
         """Read what is new up to the tips (full ids of commits), and say how many commits that was.
 
-        Raises CommandFailed when the history cannot be read; the index then is as it was before.
+        Raises CommandFailed when the history cannot be read. What was read until then, or until the caller
+        gave up, stays: the next look goes on behind it.
         """
         async with self._following:
             if not self._is_loaded and self._kept is not None:
@@ -102,14 +105,17 @@ class Candidates:
             wanted = {tip for tip in tips if bytes.fromhex(tip) not in self._positions}
             if not wanted:
                 return 0
-            rows = await self._read(shadow, await self._new(shadow, wanted))
-            below = {parent.hex() for row in rows for parent in row.parents}
-            ends = tuple(bytes.fromhex(tip) for tip in sorted((self.tips | wanted) - below))
-            block = _Block(ends, tuple(rows))
-            self._add(block)
-            if self._kept is not None:
-                await asyncio.to_thread(self._append, self._kept, block)
-            return len(rows)
+            names = await self._new(shadow, wanted)
+            for start in range(0, len(names), _BLOCK):
+                rows = await self._read(shadow, names[start : start + _BLOCK])
+                # parents come first: whatever is no parent so far is an end so far
+                below = {parent.hex() for row in rows for parent in row.parents}
+                ends = (self.tips | {row.id.hex() for row in rows}) - below
+                block = _Block(tuple(bytes.fromhex(end) for end in sorted(ends)), tuple(rows))
+                self._add(block)
+                if self._kept is not None:
+                    await asyncio.to_thread(self._append, self._kept, block)
+            return len(names)
 
     async def _new(self, shadow: Shadow, wanted: Collection[str]) -> list[str]:
         bounds = [f"--max-count={self._most}"] if not self._rows else []

@@ -31,11 +31,21 @@ class GitGround:
     """A git clone as `shipit.merge.prerequisites.Ground`. Use as an async context manager."""
 
     def __init__(
-        self, repo: Path, *, index: Path | None, scratch: Path | None = None, most_commits: int = MOST_COMMITS
+        self,
+        repo: Path,
+        *,
+        index: Path | Candidates | None,
+        scratch: Path | None = None,
+        most_commits: int = MOST_COMMITS,
     ) -> None:
-        """repo: a clone, only read. index: the file that keeps the index of commits; None: only in memory."""
+        """repo: a clone, only read.
+
+        index: the file that keeps the index of commits, or the index itself; None: only in memory.
+        """
         self._shadow = Shadow(repo, scratch=scratch)
-        self._history = Candidates(kept=index, most_commits=most_commits)
+        if not isinstance(index, Candidates):
+            index = Candidates(kept=index, most_commits=most_commits)
+        self._history = index
         self._stack = AsyncExitStack()
         self.version = ""
 

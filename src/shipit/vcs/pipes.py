@@ -149,6 +149,10 @@ class MergePipe:
                 reason = f"the merge hung for {ANSWER_SECONDS:g} s"
             except OSError as error:
                 reason = f"cannot write to the scratch folder: {error.strerror}"
+            except asyncio.CancelledError:
+                # its answer would be taken for that of the next merge
+                await self._process.stop()
+                raise
             await self._process.stop()
             return Merged(reason=reason)
 
@@ -238,7 +242,12 @@ class BlobPipe:
     async def read(self, names: Sequence[str]) -> list[bytes | None]:
         """The content that each name leads to; None where it is not there, no file, or too large."""
         async with self._busy:
-            return [await self._read(name) for name in names]
+            try:
+                return [await self._read(name) for name in names]
+            except asyncio.CancelledError:
+                # its answer would be taken for the next content
+                await self._process.stop()
+                raise
 
     async def _read(self, name: str) -> bytes | None:
         try:

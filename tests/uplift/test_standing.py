@@ -90,7 +90,7 @@ def test_a_conflict_names_its_files_and_counts_them() -> None:
 
 def test_a_verified_prerequisite_is_named() -> None:
     one = standing(asked(), tried(Outcome.CONFLICT, files=("a",), needs=(1850673,)), aim(), now=NOW)
-    assert (one.key, one.word, one.colour) == ("needs-bug", "Needs 1850673", "red")
+    assert (one.key, one.word, one.colour) == ("needs-bug", "Needs bug 1850673", "red")
     assert one.sentence == "It conflicts with beta in a until bug 1850673 is there."
     two = standing(asked(), tried(Outcome.CONFLICT, needs=(1, 2)), aim(), now=NOW)
     assert two.word == "Needs 2 bugs"

@@ -14,6 +14,7 @@ from shipit.web.scopes import Right
 OK = "ok"
 ROLES = (None, *CAST)
 EVERYBODY = dict.fromkeys(ROLES, OK)
+NOT_BEGUN = dict.fromkeys(ROLES, 401)
 # A public instance shows public data to everybody, a private one only to those with a scope.
 READERS_PUBLIC = EVERYBODY
 READERS_PRIVATE = {
@@ -37,6 +38,11 @@ TABLE: dict[tuple[str, str], tuple[dict[str | None, object], dict[str | None, ob
     ("GET", "/__heartbeat__"): (EVERYBODY, EVERYBODY),
     ("GET", "/__lbheartbeat__"): (EVERYBODY, EVERYBODY),
     ("GET", "/metrics"): (EVERYBODY, EVERYBODY),
+    ("GET", "/login"): (EVERYBODY, EVERYBODY),
+    # without a login that was begun it is 401, whoever asks
+    ("GET", "/login/callback"): (NOT_BEGUN, NOT_BEGUN),
+    ("POST", "/logout"): (EVERYBODY, EVERYBODY),
+    ("GET", "/api/me"): (EVERYBODY, EVERYBODY),
     ("GET", "/schema"): (EVERYBODY, EVERYBODY),
     ("GET", "/schema/openapi.json"): (EVERYBODY, EVERYBODY),
     ("GET", "/assets/page.css"): (EVERYBODY, EVERYBODY),
@@ -50,10 +56,15 @@ TABLE: dict[tuple[str, str], tuple[dict[str | None, object], dict[str | None, ob
     ("GET", "/api/bugs/{bug:str}"): READ,
     ("POST", "/api/requests/{uid:str}/wishes"): (USERS, USERS),
     ("GET", "/api/people"): (USERS, USERS),
+    ("GET", "/api/board/{train:str}/lists"): READ,
+    ("PUT", "/api/board/lists"): (BOTS, BOTS),
     ("GET", "/api/known"): (BOTS, BOTS),
     ("PUT", "/api/trains"): (BOTS, BOTS),
     ("PUT", "/api/bugs"): (BOTS, BOTS),
     ("PUT", "/api/trials"): (BOTS, BOTS),
+    ("PUT", "/api/advice"): (BOTS, BOTS),
+    ("PUT", "/api/plans/{train:str}"): (BOTS, BOTS),
+    ("GET", "/api/plans/{train:str}"): READ,
     ("GET", "/api/rounds"): (BOTS, BOTS),
     ("PUT", "/api/rounds/{uid:str}"): (BOTS, BOTS),
     ("PUT", "/api/leases/{name:str}"): (BOTS, BOTS),
@@ -138,6 +149,7 @@ PARTS = {
     "{number:str}": "1",
     "{person:str}": "1",
     "{name:str}": "round",
+    "{train:str}": "beta",
     "{key:path}": "a/key",
 }
 
@@ -181,7 +193,7 @@ async def test_a_private_instance_asks_for_a_login_and_a_refusal_names_the_scope
 
 def test_no_route_is_public_by_oversight() -> None:
     public = {path for _, path, contract in routes() if contract.right is Right.PUBLIC}
-    assert public == {path for (_, path), rows in TABLE.items() if rows[1] is EVERYBODY}
+    assert public == {path for (_, path), rows in TABLE.items() if rows[1] in (EVERYBODY, NOT_BEGUN)}
 
 
 async def test_head_answers_wherever_get_does_and_without_a_body(database: Database) -> None:

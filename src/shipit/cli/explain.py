@@ -27,6 +27,7 @@ class _Trial(msgspec.Struct, frozen=True):
     tree: str | None
     patches: tuple[PatchResult, ...]
     tried_at: datetime
+    needs: tuple[int, ...] = ()
 
 
 class _Request(msgspec.Struct, frozen=True):
@@ -108,6 +109,7 @@ def _stands(request: _Request, train: _Train | None) -> Standing:
             tip=trial.tip,
             series_digest=trial.series_digest,
             tried_at=trial.tried_at,
+            needs=trial.needs,
         )
     train = train or _Train(request.train)
     aim = Aim(

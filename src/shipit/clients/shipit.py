@@ -17,14 +17,17 @@ import msgspec
 
 from shipit.clients.http import Answer, CallCounter, Door, checked_url
 from shipit.errors import Missing, NotAllowed, NotAuthenticated, Refused, ShipitError, Unavailable
+from shipit.uplift.plans import PlansReport
 from shipit.uplift.report import (
     BugsReport,
     BugsTaken,
     Known,
     Lease,
     LeaseRequest,
+    ListsReport,
     MailReport,
     RoundReport,
+    SearchesReport,
     TrainsReport,
     TrialsReport,
     Wish,
@@ -79,6 +82,23 @@ class Backend:
     async def put_trials(self, report: TrialsReport) -> None:
         """Tell the results of trials made again."""
         await self._ask("PUT", "/api/trials", None, report)
+
+    async def put_lists(self, report: ListsReport) -> None:
+        """Tell what the searches for the board's lists found."""
+        await self._ask("PUT", "/api/board/lists", None, report)
+
+    async def put_advice(self, report: SearchesReport) -> None:
+        """Tell what searches for prerequisites found."""
+        await self._ask("PUT", "/api/advice", None, report)
+
+    async def put_plans(self, train: str, report: PlansReport) -> None:
+        """Tell the landing plans of a train that were made anew."""
+        await self._ask("PUT", f"/api/plans/{_part(train)}", None, report)
+
+    async def plan(self, train: str, scope: str) -> dict[str, Any]:
+        """The landing plan of a train as people see it. Raises Missing for an unknown train."""
+        path = f"/api/plans/{_part(train)}?scope={quote(scope, safe='')}"
+        return await self._ask("GET", path, dict[str, Any])
 
     async def put_round(self, report: RoundReport) -> None:
         """Tell that a round began, goes on, or ended."""

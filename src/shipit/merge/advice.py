@@ -29,7 +29,8 @@ _OUTCOMES = {
 class Prerequisite(msgspec.Struct, frozen=True):
     """A commit to be uplifted first. lines: added and removed; files: those that the series does not touch.
 
-    state: how it stands on this train (pending, approved, requested, unasked); None without a backend.
+    state: how it stands on this train (see `shipit.uplift.needs.State`); None without a backend. author:
+    name and address.
     """
 
     revision: str
@@ -38,6 +39,7 @@ class Prerequisite(msgspec.Struct, frozen=True):
     lines: int
     files: int
     state: str | None = None
+    author: str = ""
 
 
 class InTheWay(msgspec.Struct, frozen=True):
@@ -135,6 +137,7 @@ def _named(
             lines=entry.lines,
             files=len(set(entry.paths) - own),
             state=states.get(entry.id),
+            author=entry.author,
         )
         for entry in entries
     )

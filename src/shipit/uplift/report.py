@@ -11,8 +11,11 @@ from typing import Any
 
 import msgspec
 
+from shipit.merge.advice import Advice
 from shipit.merge.types import Outcome, SeriesResult
 from shipit.trains.types import Train
+from shipit.uplift.lists import ListName
+from shipit.uplift.needinfos import Needinfo
 from shipit.uplift.people import Deed
 from shipit.uplift.types import Flag, Request
 
@@ -66,6 +69,31 @@ class TrialsReport(msgspec.Struct, frozen=True, kw_only=True):
     trials: tuple[Trial, ...]
 
 
+class Searched(msgspec.Struct, frozen=True, kw_only=True):
+    """What a search for the prerequisites of one conflicting request found on one tip.
+
+    key: see `shipit.uplift.needs.search_key`. advice: None with `reason` where nothing could be looked for.
+    took_ms: wall milliseconds. engine: which engine merged ("git 2.39.5").
+    """
+
+    request: str
+    train: str
+    tip: str
+    series_digest: str
+    key: str
+    advice: Advice | None = None
+    reason: str | None = None
+    searched_at: datetime
+    took_ms: float = 0.0
+    engine: str = ""
+
+
+class SearchesReport(msgspec.Struct, frozen=True, kw_only=True):
+    """PUT /api/advice: what searches found."""
+
+    searches: tuple[Searched, ...]
+
+
 class Retarget(msgspec.Struct, frozen=True, kw_only=True):
     """An open request was carried from one train to another on merge day; nobody was asked again."""
 
@@ -106,6 +134,7 @@ class BugReport(msgspec.Struct, frozen=True, kw_only=True):
     (shipit.uplift.analysis.Analysis); None with `analysis_error` when it failed. is_restricted: only people
     with the right may see it. digest: of everything this reading depended on; equal means nothing changed.
     requests_kept: names of trains whose requests could not be read this time and stay as they are.
+    needinfos: every question asked on the bug, oldest first.
     """
 
     bug: int
@@ -121,6 +150,7 @@ class BugReport(msgspec.Struct, frozen=True, kw_only=True):
     is_restricted: bool
     fields: dict[str, str] = {}
     flags: tuple[Flag, ...] = ()
+    needinfos: tuple[Needinfo, ...] = ()
     url: str
     changed: datetime
     read_at: datetime
@@ -173,12 +203,16 @@ class KnownTrial(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class KnownRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """A request that the backend holds open, whole, so that a bot with an empty disk can go on."""
+    """A request that the backend holds open, whole, so that a bot with an empty disk can go on.
+
+    searched: key of the last search for its prerequisites, None when there was none.
+    """
 
     request: Request
     target_major: int | None
     series_digest: str
     trial: KnownTrial | None = None
+    searched: str | None = None
 
 
 # Stored as the digest of a bug that Bugzilla no longer shows us: no reading has it, so that the next differs.
@@ -214,16 +248,63 @@ class Wish(msgspec.Struct, frozen=True, kw_only=True):
     asked_at: datetime
 
 
+class KnownPlan(msgspec.Struct, frozen=True, kw_only=True):
+    """The key of a landing plan (see `shipit.uplift.plans.plan_key`) that the backend keeps."""
+
+    train: str
+    scope: str
+    sees_restricted: bool
+    key: str
+
+
 class Known(msgspec.Struct, frozen=True, kw_only=True):
     """GET /api/known: what the backend knows, in one answer.
 
-    unsent: keys of mails that somebody claimed a while ago and did not send.
+    unsent: keys of mails that somebody claimed a while ago and did not send. lists_read_at: when the oldest
+    of the board's searched lists was read; None when one never was.
     """
 
     trains: tuple[TrainReport, ...]
     bugs: tuple[KnownBug, ...]
     wishes: tuple[Wish, ...] = ()
     unsent: tuple[str, ...] = ()
+    lists_read_at: datetime | None = None
+
+
+class ListedBug(msgspec.Struct, frozen=True, kw_only=True):
+    """A bug on one of the board's searched lists. sentence: why it is there. assignee: e-mail or name."""
+
+    bug: int
+    sentence: str
+    summary: str
+    product: str
+    component: str
+    severity: str = ""
+    priority: str = ""
+    keywords: tuple[str, ...] = ()
+    assignee: str | None = None
+    is_restricted: bool
+    changed: datetime
+    url: str
+
+
+class ListReport(msgspec.Struct, frozen=True, kw_only=True):
+    """One searched list of one train as read at `read_at`.
+
+    unavailable: why it could not be read then; bugs is empty and what was last read stays.
+    """
+
+    train: str
+    list: ListName
+    read_at: datetime
+    bugs: tuple[ListedBug, ...] = ()
+    unavailable: str | None = None
+
+
+class ListsReport(msgspec.Struct, frozen=True, kw_only=True):
+    """PUT /api/board/lists: every searched list of every train; lists it does not name are no more."""
+
+    lists: tuple[ListReport, ...]
 
 
 class RoundReport(msgspec.Struct, frozen=True, kw_only=True):

@@ -267,7 +267,7 @@ def _word(key: StandingKey, word: str, tried: Tried | None) -> str:
     if tried is None:
         return word
     if key is StandingKey.NEEDS_BUG:
-        return f"Needs {tried.needs[0]}" if len(tried.needs) == 1 else f"Needs {len(tried.needs)} bugs"
+        return f"Needs bug {tried.needs[0]}" if len(tried.needs) == 1 else f"Needs {len(tried.needs)} bugs"
     if key is StandingKey.CONFLICT and tried.files:
         count = len(tried.files)
         return f"Conflict, {count} file{'' if count == 1 else 's'}"

@@ -8,8 +8,10 @@ from typing import Any
 
 import msgspec
 
+from shipit.merge.neighbours import KeepBoth
 from shipit.merge.types import Outcome, PatchResult
 from shipit.trains.types import Moment, Stage
+from shipit.uplift.needs import State
 from shipit.uplift.types import Flag, Form, PatchRef, RequestState
 
 
@@ -82,6 +84,7 @@ class RequestRow(msgspec.Struct, frozen=True, kw_only=True):
     tip: str | None
     tried_at: datetime | None
     is_current: bool | None
+    needs: list[int]
     revision: int
 
 
@@ -92,8 +95,59 @@ class RequestsAnswer(msgspec.Struct, frozen=True):
     next: str | None
 
 
+class NeedAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """A commit to be uplifted first (shipit.merge.advice.Prerequisite), as it stands on this train now.
+
+    request: the uid that asks for it there; null when nobody does, or nobody may see who.
+    """
+
+    revision: str
+    bug: int | None
+    subject: str
+    lines: int
+    files: int
+    author: str
+    state: State
+    request: str | None
+
+
+class WayAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """A commit of the train that owns the conflicting place (shipit.merge.advice.InTheWay)."""
+
+    revision: str
+    bug: int | None
+    subject: str
+    path: str
+    author: str
+    how: str
+
+
+class AdviceAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """What is known about a conflict. next_step: a sentence; reason: its evidence, or why nothing is known.
+
+    prerequisites: verified by merging, in main's order; is_series: too many to be wise. unverified: seem to
+    be needed, and do not merge themselves. keep_both: with neighbours_only, a proposal, never landed truth.
+    """
+
+    next_step: str
+    reason: str
+    verified: bool
+    is_series: bool
+    prerequisites: list[NeedAnswer]
+    unverified: list[NeedAnswer]
+    neighbours_only: bool
+    keep_both: list[KeepBoth]
+    in_the_way: list[WayAnswer]
+    searched_at: datetime
+    took_ms: int | None
+    engine: str
+
+
 class TrialAnswer(msgspec.Struct, frozen=True, kw_only=True):
-    """A trial."""
+    """A trial. needs: bugs of verified prerequisites. advice: what is known of its conflict, null if nothing.
+
+    advice: of a request read by itself, on the trial that was searched for.
+    """
 
     tip: str
     series_digest: str
@@ -103,6 +157,8 @@ class TrialAnswer(msgspec.Struct, frozen=True, kw_only=True):
     tried_at: datetime
     took_ms: int | None
     engine: str
+    needs: list[int] = []
+    advice: AdviceAnswer | None = None
 
 
 class WishRow(msgspec.Struct, frozen=True, kw_only=True):

@@ -20,13 +20,17 @@ from shipit.settings import Settings
 from shipit.storage import migrate, notify
 from shipit.storage.pool import Database
 from shipit.web import (
+    board_lists,
     events,
     events_page,
     health,
     hooks_in,
     lists,
+    login,
+    me,
     page,
     pipelines,
+    plans,
     problems,
     reports,
     schema,
@@ -43,12 +47,16 @@ from shipit.web.hawk import Authenticator, Gate
 from shipit.web.house import House
 from shipit.web.live import Changes, Hub
 from shipit.web.metrics import Metrics
+from shipit.web.sessions import LoginService, Sessions
 
 log = structlog.get_logger(__name__)
 
 HANDLERS: Sequence[HTTPRouteHandler] = (
     *health.HANDLERS,
+    *login.HANDLERS,
+    *me.HANDLERS,
     *lists.HANDLERS,
+    *board_lists.HANDLERS,
     *reports.HANDLERS,
     *stream.HANDLERS,
     *page.HANDLERS,
@@ -56,6 +64,7 @@ HANDLERS: Sequence[HTTPRouteHandler] = (
     *events_page.HANDLERS,
     *hooks_in.HANDLERS,
     *pipelines.HANDLERS,
+    *plans.HANDLERS,
     *steps.HANDLERS,
     *signing.HANDLERS,
     *stops.HANDLERS,
@@ -74,6 +83,7 @@ def create_app(
     database: Database,
     database_url: str,
     authenticator: Authenticator | None,
+    login_service: LoginService | None = None,
     is_demo: bool = False,
     commit: str | None = None,
     idle_seconds: float = 15.0,
@@ -82,16 +92,27 @@ def create_app(
     """The application over an open database.
 
     database_url: where live changes are listened for, on one connection outside the pool. authenticator: asks
-    Taskcluster about a signature; None: nobody can log in. is_demo: the page says that its data is invented.
-    commit: what is deployed. idle_seconds: silence after which a live stream says that it is there.
+    Taskcluster about a signature; None: no machine can sign. login_service: Taskcluster's login of people;
+    None: no person can log in. is_demo: the page says that its data is invented. commit: what is deployed.
+    idle_seconds: silence after which a live stream says that it is there.
     longest_seconds: what one request may take.
     """
     listen: Changes = partial(notify.changes, database_url, instance=database.instance)
     backend = settings.backend
+    sessions = None
+    if login_service is not None and backend.url is not None:
+        sessions = Sessions(database, login_service, backend=backend, limits=settings.login)
     house = House(
         settings=settings,
         database=database,
-        gate=Gate(authenticator, public_url=backend.url, restricted_scopes=backend.restricted_scopes),
+        gate=Gate(
+            authenticator,
+            public_url=backend.url,
+            restricted_scopes=backend.restricted_scopes,
+            sessions=sessions,
+        ),
+        login=login_service,
+        sessions=sessions,
         hub=Hub(database, listen, idle_seconds=idle_seconds),
         bodies=Bodies(),
         metrics=Metrics(),
@@ -142,7 +163,16 @@ def _cors(origins: tuple[str, ...]) -> CORSConfig | None:
     return CORSConfig(
         allow_origins=list(origins),
         allow_methods=["GET", "POST", "PUT", "DELETE"],
-        allow_headers=["Authorization", "Content-Type", "If-Match", "If-None-Match", "Last-Event-ID"],
+        allow_headers=[
+            "Authorization",
+            "Content-Type",
+            "If-Match",
+            "If-None-Match",
+            "Last-Event-ID",
+            "X-Csrf-Token",
+        ],
+        # The session's cookie goes along only to origins that are named one by one.
+        allow_credentials="*" not in origins,
         expose_headers=["ETag"],
         max_age=600,
     )

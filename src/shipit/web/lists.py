@@ -12,11 +12,13 @@ from msgspec import Meta
 
 from shipit.errors import Missing
 from shipit.merge.types import Outcome
-from shipit.storage import bugs, people, requests, trains, visibility, wishes
+from shipit.storage import advice, bugs, people, requests, trains, visibility, wishes
+from shipit.storage.advice import Advised
 from shipit.storage.pool import Connection
 from shipit.storage.requests import Shown
 from shipit.uplift.report import Wish
 from shipit.web import bodies, reading
+from shipit.web.advising import advice_answer
 from shipit.web.answers import BugAnswer, PersonAnswer, RequestAnswer, RequestsAnswer, TrainsAnswer
 from shipit.web.house import Answer, Asked, Contract, endpoint, house, json_answer, viewer
 from shipit.web.problems import Stale
@@ -135,9 +137,21 @@ async def read_request(request: Asked) -> Answer:
     audience = viewer(request).audience
     async with house(request).database.connection() as connection:
         found = await requests.one(connection, uid, see_restricted=audience.sees_restricted)
+        advised = await advice.of_requests(connection, [uid], see_restricted=audience.sees_restricted)
     if found is None:
         raise Missing(f"there is no request {uid!r}")
+    if uid in advised:
+        found = (_with_advice(found[0], advised[uid], audience), found[1])
     return await _detail(request, found, audience)
+
+
+def _with_advice(content: bytes, advised: Advised, audience: Audience) -> bytes:
+    """A request's JSON with what is known of a conflict beside the trial that it belongs to."""
+    whole = msgspec.json.decode(content)
+    for trial in whole["trials"]:
+        if (trial["tip"], trial["series_digest"]) == (advised.tip, advised.series_digest):
+            trial["advice"] = advice_answer(advised, sees_addresses=audience.sees_addresses)
+    return msgspec.json.encode(whole)
 
 
 @endpoint(

@@ -97,7 +97,9 @@ select convert_to(json_build_object(
             'trial', (
                 select json_build_object('tip', n.tip, 'series_digest', n.series_digest, 'outcome', n.outcome,
                     'tree', n.tree, 'patches', n.patches, 'tried_at', n.tried_at, 'took_ms', n.took_ms,
-                    'engine', n.engine)
+                    'engine', n.engine,
+                    'needs', coalesce((select to_json(a.needs) from advice a where a.request = r.uid
+                        and a.is_verified and a.tip = n.tip and a.series_digest = n.series_digest), '[]'))
                 from trials n where n.request = r.uid order by n.tried_at desc limit 1)
         ) order by t.position, r.uid), '[]')
         from requests r join trains t on t.name = r.train where r.bug = b.id)
@@ -150,7 +152,8 @@ select convert_to('{"trains":' || (
                 select json_build_object('tip', n.tip, 'series_digest', n.series_digest, 'key', n.key,
                     'outcome', n.outcome, 'tried_at', n.tried_at,
                     'result', json_build_object('outcome', n.outcome, 'tree', n.tree, 'patches', n.patches))
-                from trials n where n.request = r.uid order by n.tried_at desc limit 1)
+                from trials n where n.request = r.uid order by n.tried_at desc limit 1),
+            'searched', (select a.key from advice a where a.request = r.uid)
         ) order by r.uid) as requests
         from requests r where r.closed_at is null group by r.bug
     ) open on open.bug = b.id
@@ -166,4 +169,12 @@ select convert_to('{"trains":' || (
           where sent_at is null and starts_with(key, 'conflict-')
             and claimed_at < now() - interval '5 minutes' and claimed_at > now() - interval '2 days'
           order by key limit 100) m
+) || ',"plans":' || (
+    select coalesce(json_agg(json_build_object(
+        'train', p.train, 'scope', p.scope, 'sees_restricted', p.sees_restricted, 'key', p.key)), '[]')::text
+    from plans p
+) || ',"lists_read_at":' || (
+    -- one that never was read makes them all as old as that
+    select case when bool_and(read_at is not null) then to_json(min(read_at))::text else 'null' end
+    from board_lists
 ) || '}', 'UTF8')

@@ -10,6 +10,12 @@ from unnest(%(ids)s::text[]) as touched(id)
 join bugs b on case %(kind)s::text
     when 'bugs' then b.id::text = touched.id
     else b.id = (select r.bug from requests r where r.uid = touched.id) end
+where %(kind)s::text <> 'plans'
+union all
+-- A plan is of no single bug: one with restricted bugs in it is as such a bug, one without as any other.
+select case when touched.id like '%%/restricted' then -1 else -2 end, touched.id like '%%/restricted', touched.id
+from unnest(%(ids)s::text[]) as touched(id)
+where %(kind)s::text = 'plans'
 
 -- name: all_restrictions
 select id, is_restricted from bugs where gone_at is null

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MPL-2.0
-"""A conflict made readable: three sides with line numbers and who wrote them, bounded to what a page shows."""
+"""A conflict made readable: three sides, numbered, with who wrote them, bounded to what a page shows."""
 
 from __future__ import annotations
 
@@ -126,7 +126,8 @@ class Blamed(msgspec.Struct, frozen=True, kw_only=True):
 
 def wanted_lines(shown: PathHunks) -> tuple[list[tuple[int, int]], list[tuple[int, int]]]:
     """The lines to blame, on the train and below the patch: (first, last) from 1, of the shown hunks."""
-    ours, base = [], []
+    ours: list[tuple[int, int]] = []
+    base: list[tuple[int, int]] = []
     for hunk in shown.hunks[:MOST_HUNKS]:
         for first, text, into in ((hunk.line, hunk.ours, ours), (hunk.base_line, hunk.base, base)):
             count = min(len(_lines(text or "")), MOST_LINES)

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import secrets
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -15,6 +16,7 @@ import mohawk
 import msgspec
 
 from fixtures_postgres import Database
+from shipit.errors import NotAuthenticated
 from shipit.merge.types import Conflict, ConflictKind, Outcome, PatchResult, SeriesResult
 from shipit.settings import Backend, Settings, Steps
 from shipit.storage.pool import Limits, open_pool
@@ -33,6 +35,7 @@ from shipit.uplift.types import PatchRef, PatchSource, Request, RequestState
 from shipit.web.app import DATABASE_WAIT, create_app
 from shipit.web.hawk import Verdict
 from shipit.web.serving import serve
+from shipit.web.sessions import Granted, csrf_token, secret_hash
 
 NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
 PUBLIC_URL = "https://shipit.example.com"
@@ -93,6 +96,77 @@ class Auth:
         )
 
 
+class FakeLogin:
+    """Stands for Taskcluster's login: the code "code-<who>" is worth a client of one of the people.
+
+    gone: clients that are disabled. failure: what is raised instead of an answer.
+    """
+
+    def __init__(self, people: dict[str, tuple[str, ...]]) -> None:
+        self.people = people
+        self.gone: set[str] = set()
+        self.failure: Exception | None = None
+        self.asked: list[str] = []
+        self.expires = datetime.now(UTC) + timedelta(hours=6)
+
+    def authorize_url(self, *, redirect_uri: str, state: str) -> str:
+        return f"https://tc.example.com/login/oauth/authorize?redirect_uri={redirect_uri}&state={state}"
+
+    async def redeem(self, code: str, *, redirect_uri: str) -> Granted:
+        if self.failure is not None:
+            raise self.failure
+        who = code.removeprefix("code-")
+        if who not in self.people or redirect_uri != f"{PUBLIC_URL}/login/callback":
+            raise NotAuthenticated("Taskcluster's login answered 403")
+        return Granted(client_of(who), self.people[who], self.expires)
+
+    async def granted(self, client_id: str) -> Granted | None:
+        self.asked.append(client_id)
+        if self.failure is not None:
+            raise self.failure
+        who = client_id.split("/")[1]
+        if client_id in self.gone or who not in self.people:
+            return None
+        return Granted(client_id, self.people[who], self.expires)
+
+
+def client_of(who: str) -> str:
+    """The Taskcluster client that a login of this person makes; "test/<who>" is the person."""
+    return f"test/{who}/shipit-abc123"
+
+
+def log_in(
+    database: Database, who: str, *, people: dict[str, tuple[str, ...]] | None = None, **more: Any
+) -> str:
+    """A session for one of the cast, as a login makes it; the secret that its cookie holds.
+
+    more: columns of the session to be other than a new session's.
+    """
+    secret = f"session-of-{who}-{secrets.token_urlsafe(24)}"
+    now = datetime.now(UTC)
+    row = {
+        "secret_hash": secret_hash(secret),
+        "client_id": client_of(who),
+        "person": f"test/{who}",
+        "scopes": list((people or CAST)[who]),
+        "started_at": now,
+        "seen_at": now,
+        "checked_at": now,
+        "expires_at": now + timedelta(hours=6),
+        **more,
+    }
+    names = ", ".join(row)
+    places = ", ".join(f"%({name})s" for name in row)
+    with database.connect() as connection:
+        connection.execute(f"insert into sessions ({names}) values ({places})", row)
+    return secret
+
+
+def cookie_name(public_url: str = PUBLIC_URL) -> str:
+    """The session cookie's name for a service at this address."""
+    return "__Host-shipit" if public_url.startswith("https:") else "shipit"
+
+
 class Signature(httpx.Auth):
     """Signs each request as the person of this name, for the public URL, whatever address it is sent to."""
 
@@ -128,7 +202,22 @@ class Service:
     app: Any
     task: asyncio.Task[None]
     database: Database
+    login: FakeLogin
+    public_url: str = PUBLIC_URL
     clients: dict[object, httpx.AsyncClient] = field(default_factory=dict)
+
+    def logged_in(self, who: str, *, has_csrf: bool = True, **session: Any) -> httpx.AsyncClient:
+        """A browser's client of one of the cast, logged in: cookie, and the header that its writes bring.
+
+        session: columns of the session to be other than a new session's.
+        """
+        secret = log_in(self.database, who, people=self.auth.people, **session)
+        headers = {"Cookie": f"{cookie_name(self.public_url)}={secret}"}
+        if has_csrf:
+            headers["X-Csrf-Token"] = csrf_token(secret)
+        client = httpx.AsyncClient(base_url=self.url, headers=headers, timeout=30, verify=False)
+        self.clients[secret] = client
+        return client
 
     def by(self, who: str | None, **how: Any) -> httpx.AsyncClient:
         """A client of somebody; None is nobody."""
@@ -155,15 +244,16 @@ class Service:
 
 @contextlib.asynccontextmanager
 async def running(database: Database, **more: Any) -> AsyncIterator[Service]:
-    """A service on a free port; more: backend settings by name, is_demo, idle_seconds, longest_seconds,
-    settings: other sections by name."""
-    is_demo = more.pop("is_demo", False)
+    """A service on a free port; more: backend settings by name, is_demo, has_login, idle_seconds,
+    longest_seconds, settings: other sections by name."""
+    is_demo, has_login = more.pop("is_demo", False), more.pop("has_login", True)
     timing = {name: more.pop(name) for name in ("idle_seconds", "longest_seconds") if name in more}
     steps = Steps(allow_loopback=more.pop("allow_loopback", False))
     sections = more.pop("settings", {})
     backend = {"url": PUBLIC_URL, "public_read": True, **more}
     settings = Settings(instance=database.instance, backend=Backend(**backend), steps=steps, **sections)
     auth = Auth()
+    login = FakeLogin(auth.people)
     limits = Limits(connections=3, wait=DATABASE_WAIT)
     async with open_pool(database.url, instance=database.instance, limits=limits) as pool:
         app = create_app(
@@ -171,6 +261,7 @@ async def running(database: Database, **more: Any) -> AsyncIterator[Service]:
             database=pool,
             database_url=database.url,
             authenticator=auth,
+            login_service=login if has_login else None,
             is_demo=is_demo,
             **timing,
         )
@@ -181,7 +272,9 @@ async def running(database: Database, **more: Any) -> AsyncIterator[Service]:
             task.result()
         url = f"http://127.0.0.1:{taken.result()}"
         async with httpx.AsyncClient(base_url=url, timeout=30, verify=False) as client:
-            service = Service(url, client, auth, app, task, database)
+            service = Service(
+                url, client, auth, app, task, database, login=login, public_url=str(backend["url"])
+            )
             try:
                 yield service
             finally:

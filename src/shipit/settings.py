@@ -95,6 +95,12 @@ class Bugzilla(_Section, frozen=True, kw_only=True):
     decided_days: Annotated[
         int, Meta(ge=0, description="How many days back decided requests are still looked for")
     ] = 42
+    relnote_field: Annotated[
+        str | None, Meta(description="Bug field that proposes a release note; None: there is none")
+    ] = "cf_tracking_firefox_relnote"
+    security_keywords: Annotated[
+        tuple[str, ...], Meta(description="Ratings of security bugs that ask for an uplift, gravest first")
+    ] = ("sec-critical", "sec-high")
 
 
 class Phabricator(_Section, frozen=True, kw_only=True):
@@ -124,6 +130,29 @@ class Taskcluster(_Section, frozen=True, kw_only=True):
         if self.certificate is not None:
             known["certificate"] = self.certificate.reveal()
         return known
+
+
+class Login(_Section, frozen=True, kw_only=True):
+    """How people log in: Taskcluster's OAuth2 login."""
+
+    client_id: Annotated[
+        str | None,
+        Meta(description="Our OAuth2 client as Taskcluster has it registered; None: no person can log in"),
+    ] = None
+    scopes: Annotated[
+        tuple[str, ...],
+        Meta(description="Scopes asked for: exactly those registered; of them people get what they have"),
+    ] = ("project:shipit:*",)
+    hours: Annotated[
+        float, Meta(gt=0, le=168, description="Hours a session lasts at most; Taskcluster may allow less")
+    ] = 12.0
+    idle_minutes: Annotated[
+        float, Meta(gt=0, description="Minutes without any request after which a session ends")
+    ] = 120.0
+    recheck_minutes: Annotated[
+        float,
+        Meta(gt=0, description="Minutes after which Taskcluster is asked again what a person may do"),
+    ] = 5.0
 
 
 class Schedule(_Section, frozen=True, kw_only=True):
@@ -296,6 +325,7 @@ class Settings(_Section, frozen=True, kw_only=True):
     bugzilla: Bugzilla = Bugzilla()
     phabricator: Phabricator = Phabricator()
     taskcluster: Taskcluster = Taskcluster()
+    login: Login = Login()
     schedule: Schedule = Schedule()
     lando: Lando = Lando()
     bot: Bot = Bot()
@@ -339,6 +369,7 @@ ENVIRONMENT: dict[str, tuple[str, str]] = {
     "TASKCLUSTER_CLIENT_ID": ("taskcluster", "client_id"),
     "TASKCLUSTER_ACCESS_TOKEN": ("taskcluster", "access_token"),
     "TASKCLUSTER_CERTIFICATE": ("taskcluster", "certificate"),
+    "SHIPIT_LOGIN_CLIENT_ID": ("login", "client_id"),
     "SHIPIT_SCHEDULE_PROVIDER": ("schedule", "provider"),
     "SHIPIT_SCHEDULE_URL": ("schedule", "url"),
     "SHIPIT_LANDO_URL": ("lando", "url"),
@@ -354,6 +385,7 @@ _SECTIONS: dict[str, type[msgspec.Struct]] = {
     "bugzilla": Bugzilla,
     "phabricator": Phabricator,
     "taskcluster": Taskcluster,
+    "login": Login,
     "schedule": Schedule,
     "lando": Lando,
     "bot": Bot,

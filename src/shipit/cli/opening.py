@@ -135,15 +135,20 @@ def clone_of(settings: Settings, repository: Repository, told: Told | None = Non
     )
 
 
+def credentials_of(settings: Settings) -> Credentials | None:
+    """What this process signs with at Taskcluster; None when it has nothing."""
+    given = settings.taskcluster
+    if given.client_id is None or given.access_token is None:
+        return None
+    return Credentials(given.client_id, given.access_token.reveal(), _revealed(given.certificate))
+
+
 def sender(settings: Settings, session: Session) -> Send | None:
     """How mail is sent: Taskcluster's notify service; None when there is none to ask."""
-    taskcluster = settings.taskcluster
-    if taskcluster.root_url is None or taskcluster.client_id is None or taskcluster.access_token is None:
+    root, credentials = settings.taskcluster.root_url, credentials_of(settings)
+    if root is None or credentials is None:
         return None
-    credentials = Credentials(
-        taskcluster.client_id, taskcluster.access_token.reveal(), _revealed(taskcluster.certificate)
-    )
-    service = Taskcluster(session, taskcluster.root_url, credentials)
+    service = Taskcluster(session, root, credentials)
 
     async def send(address: str, subject: str, text: str) -> None:
         await service.mail(address, subject, text)

@@ -10,8 +10,10 @@ import sys
 import click
 import structlog
 
-from shipit.clients.http import open_session
-from shipit.clients.taskcluster import HawkFailed, HawkNone, HawkSuccess, Taskcluster
+from shipit.cli.opening import credentials_of
+from shipit.clients.http import Session, open_session
+from shipit.clients.login import TaskclusterLogin
+from shipit.clients.taskcluster import Client, HawkFailed, HawkNone, HawkSuccess, Taskcluster
 from shipit.errors import InvalidInput, Refused
 from shipit.settings import Settings, load
 from shipit.storage import migrate
@@ -19,6 +21,7 @@ from shipit.storage.pool import Limits, open_pool
 from shipit.web import serving
 from shipit.web.app import DATABASE_WAIT, create_app
 from shipit.web.hawk import Authenticator, Verdict
+from shipit.web.sessions import Granted, LoginService
 
 # Where hosting platforms say which commit is deployed.
 _COMMIT_VARIABLES = ("SHIPIT_COMMIT", "SOURCE_VERSION", "HEROKU_SLUG_COMMIT")
@@ -93,6 +96,43 @@ def authenticator(taskcluster: Taskcluster) -> Authenticator:
     return ask
 
 
+def login_service(settings: Settings, session: Session) -> LoginService | None:
+    """Taskcluster's login of people, in the web service's words; None where none is configured."""
+    root, client_id = settings.taskcluster.root_url, settings.login.client_id
+    if root is None or client_id is None:
+        return None
+    taskcluster = Taskcluster(session, root, credentials_of(settings), timeout=8, attempts=2)
+    asked = TaskclusterLogin(
+        session,
+        taskcluster,
+        client_id=client_id,
+        scopes=settings.login.scopes,
+        hours=settings.login.hours,
+    )
+    return _Login(asked)
+
+
+class _Login:
+    """Taskcluster's login with the web service's types."""
+
+    def __init__(self, asked: TaskclusterLogin) -> None:
+        self._asked = asked
+
+    def authorize_url(self, *, redirect_uri: str, state: str) -> str:
+        return self._asked.authorize_url(redirect_uri=redirect_uri, state=state)
+
+    async def redeem(self, code: str, *, redirect_uri: str) -> Granted:
+        return _granted(await self._asked.redeem(code, redirect_uri=redirect_uri))
+
+    async def granted(self, client_id: str) -> Granted | None:
+        client = await self._asked.granted(client_id)
+        return None if client is None else _granted(client)
+
+
+def _granted(client: Client) -> Granted:
+    return Granted(client.client_id, client.scopes, client.expires)
+
+
 def configure_logging() -> None:
     """One JSON object per line on stderr."""
     logging.basicConfig(level=logging.WARNING, stream=sys.stderr, format="%(levelname)s %(name)s %(message)s")
@@ -118,7 +158,14 @@ async def _serve(settings: Settings, url: str, *, host: str, port: int, commit: 
         root_url = settings.taskcluster.root_url
         # The question is not signed: the auth service answers anybody.
         asks = authenticator(Taskcluster(session, root_url, timeout=8, attempts=2)) if root_url else None
-        app = create_app(settings, database=database, database_url=url, authenticator=asks, commit=commit)
+        app = create_app(
+            settings,
+            database=database,
+            database_url=url,
+            authenticator=asks,
+            login_service=login_service(settings, session),
+            commit=commit,
+        )
         await serving.serve(
             app,
             host,

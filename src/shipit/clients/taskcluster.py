@@ -54,6 +54,15 @@ class Credentials(msgspec.Struct, frozen=True):
         return f"Credentials({self.client_id!r})"
 
 
+class Client(msgspec.Struct, frozen=True):
+    """A client as auth knows it. scopes: expanded. is_disabled: it may sign nothing any more."""
+
+    client_id: str
+    scopes: tuple[str, ...]
+    expires: datetime
+    is_disabled: bool
+
+
 class Taskcluster:
     """The deployment at `root_url`; without credentials only what the anonymous may do."""
 
@@ -122,6 +131,22 @@ class Taskcluster:
                 return HawkNone()
             case other:
                 raise Unavailable(SERVICE, f"authenticated with an unknown status {str(other)[:40]!r}")
+
+    async def client(self, client_id: str) -> Client | None:
+        """What auth knows of a client; None when there is none. Needs `auth:get-client:` of it."""
+        try:
+            answer = await self._call(lambda: self._auth.client(client_id))
+        except Missing:
+            return None
+        try:
+            return Client(
+                client_id=str(answer["clientId"]),
+                scopes=tuple(str(scope) for scope in answer["expandedScopes"]),
+                expires=_moment(answer["expires"]),
+                is_disabled=answer["disabled"] is not False,
+            )
+        except (KeyError, TypeError, ValueError) as error:
+            raise Unavailable(SERVICE, "described a client in another shape") from error
 
     async def mail(
         self,
@@ -217,12 +242,16 @@ def _refusal(error: TaskclusterRestFailure) -> Exception:
 
 def _success(answer: Mapping[str, Any]) -> HawkSuccess:
     try:
-        expires = datetime.fromisoformat(str(answer["expires"]).replace("Z", "+00:00"))
+        expires = _moment(answer["expires"])
         return HawkSuccess(
             client_id=str(answer["clientId"]),
             scopes=tuple(str(scope) for scope in answer["scopes"]),
-            expires=expires.astimezone(UTC),
+            expires=expires,
             hash=None if answer.get("hash") is None else str(answer["hash"]),
         )
     except (KeyError, TypeError, ValueError) as error:
         raise Unavailable(SERVICE, "said auth-success in another shape") from error
+
+
+def _moment(text: object) -> datetime:
+    return datetime.fromisoformat(str(text).replace("Z", "+00:00")).astimezone(UTC)

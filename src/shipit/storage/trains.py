@@ -46,6 +46,12 @@ async def listed(
     return bytes(row[0])
 
 
+async def names(connection: Connection) -> list[str]:
+    """The trains by name, in their order."""
+    cursor = await connection.execute(_SQL["train_names"])
+    return [str(row[0]) for row in await cursor.fetchall()]
+
+
 def _row(report: TrainReport, position: int) -> dict[str, object]:
     train = report.train
     return {

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: MPL-2.0
-"""Hawk: what was signed is checked by Taskcluster's auth service, the body against the signed hash here.
+"""Who is asking: people by their session, machines by Hawk.
+
+Hawk: what was signed is checked by Taskcluster's auth service, the body against the signed hash here.
 
 An answer is never kept: the signature of each request is checked by itself, so nothing outlives its expiry.
 """
@@ -17,7 +19,8 @@ import msgspec
 from litestar import Request
 
 from shipit.errors import NotAuthenticated, Unavailable
-from shipit.web.viewer import Viewer
+from shipit.web.sessions import Sessions
+from shipit.web.viewer import ANONYMOUS, Viewer
 
 _WRITES = frozenset({"PUT", "POST", "PATCH", "DELETE"})
 _DEFAULT_PORTS = {"http": 80, "https": 443}
@@ -59,16 +62,21 @@ class Gate:
         *,
         public_url: str | None,
         restricted_scopes: tuple[str, ...],
+        sessions: Sessions | None = None,
     ) -> None:
         self._ask = authenticator
+        self._sessions = sessions
         self._restricted_scopes = restricted_scopes
         self._public = urlsplit(public_url) if public_url else None
 
     async def viewer(self, request: Request[Any, Any, Any]) -> Viewer:
-        """The viewer behind a request, signed or not; raises NotAuthenticated, Unavailable."""
+        """The viewer behind a request: by its signature, else by its session, else nobody.
+
+        Raises NotAuthenticated, NotAllowed, Unavailable.
+        """
         authorization = request.headers.get("authorization")
         if authorization is None:
-            return Viewer()
+            return ANONYMOUS if self._sessions is None else await self._sessions.viewer(request)
         scheme, _, rest = authorization.strip().partition(" ")
         if scheme.lower() != "hawk" or not rest.strip():
             raise NotAuthenticated("the Authorization header is not Hawk's")

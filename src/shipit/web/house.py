@@ -21,6 +21,7 @@ from shipit.web.hawk import Gate
 from shipit.web.live import Hub
 from shipit.web.metrics import Metrics
 from shipit.web.scopes import REQUIRED, Right
+from shipit.web.sessions import LoginService, Sessions
 from shipit.web.viewer import Viewer
 
 Asked = Request[Any, Any, Any]
@@ -29,11 +30,16 @@ Answer = Response[Any]
 
 @dataclass(frozen=True, kw_only=True)
 class House:
-    """The web service's things. revision: of the schema it needs. commit: what is deployed, if known."""
+    """The web service's things. login, sessions: None where no person can log in.
+
+    revision: of the schema it needs. commit: what is deployed, if known.
+    """
 
     settings: Settings
     database: Database
     gate: Gate
+    login: LoginService | None
+    sessions: Sessions | None
     hub: Hub
     bodies: Bodies
     metrics: Metrics

@@ -16,6 +16,7 @@ from litestar import Request, Response
 from litestar.exceptions import HTTPException
 
 from shipit.errors import InvalidInput, NotAuthenticated, ShipitError, Unavailable
+from shipit.web.returning import login_path
 
 MEDIA_TYPE = "application/problem+json"
 log = structlog.get_logger(__name__)
@@ -61,6 +62,8 @@ def of_ours(request: Request[Any, Any, Any], error: ShipitError) -> Response[byt
     if error.status >= HTTPStatus.INTERNAL_SERVER_ERROR and not isinstance(error, (Unavailable, TooLate)):
         return of_surprise(request, error)
     headers: dict[str, str] = {}
+    if isinstance(error, NotAuthenticated) and (place := _login_place(request)):
+        return Response(b"", status_code=int(HTTPStatus.SEE_OTHER), headers=place)
     if isinstance(error, NotAuthenticated):
         headers["WWW-Authenticate"] = "Hawk"
     if isinstance(error, Unavailable) and error.retry_at is not None:
@@ -96,6 +99,19 @@ def of_surprise(request: Request[Any, Any, Any], error: Exception) -> Response[b
         detail="Something went wrong here; it has been written down.",
         instance=instance,
     )
+
+
+def _login_place(request: Request[Any, Any, Any]) -> dict[str, str] | None:
+    """Where a browser that opens a page is sent to log in; None for all who are no browser, or have tried."""
+    things = request.app.state.house
+    wants_page = "text/html" in request.headers.get("accept", "") and not request.url.path.startswith("/api/")
+    if things.sessions is None or request.method not in ("GET", "HEAD") or not wants_page:
+        return None
+    if "authorization" in request.headers:
+        return None
+    query = request.scope.get("query_string", b"").decode("latin-1")
+    path = request.scope["path"] + (f"?{query}" if query else "")
+    return {"Location": login_path(path), "Cache-Control": "no-store"}
 
 
 def trail(error: BaseException) -> list[str]:

@@ -35,7 +35,10 @@ class Audience(StrEnum):
 
 
 class Viewer(msgspec.Struct, frozen=True):
-    """Whoever asks. client_id is for logs only; what they may do follows from the scopes alone."""
+    """Whoever asks. What they may do follows from the scopes alone.
+
+    client_id: the Taskcluster client that signed, or the identity of whoever logged in; None: nobody.
+    """
 
     client_id: str | None = None
     scopes: tuple[str, ...] = ()
@@ -49,6 +52,10 @@ class Viewer(msgspec.Struct, frozen=True):
     def has(self, right: Right) -> bool:
         """Whether the held scopes satisfy this right."""
         return scopes.satisfies(self.scopes, scopes.REQUIRED[right])
+
+    def holds(self, scope: str) -> bool:
+        """Whether the held scopes contain this one, by itself or by a star."""
+        return scopes.satisfies(self.scopes, ((scope,),))
 
     @property
     def audience(self) -> Audience:

@@ -16,7 +16,7 @@ from aiohttp import web
 Clock = Callable[[], datetime]
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
-SECRET_PARAMETERS = frozenset({"api_key", "Bugzilla_api_key", "api.token", "bewit", "token"})
+SECRET_PARAMETERS = frozenset({"api_key", "Bugzilla_api_key", "api.token", "bewit", "token", "code", "state"})
 MOST_NOTED = 50_000
 MAX_REQUEST = 64 * 1024 * 1024
 

@@ -15,10 +15,18 @@ from aiohttp import web
 
 from shipit.world.server import Clock, Fake, utc_now
 from shipit.world.taskcluster_auth import Client, Roles, Signatures, satisfies
+from shipit.world.taskcluster_login import Logins
 
 Body = dict[str, Any]
 
-ANONYMOUS = ("auth:current-scopes", "auth:expand-scopes", "hooks:get:*", "queue:get-task:*", "queue:status:*")
+ANONYMOUS = (
+    "auth:current-scopes",
+    "auth:expand-scopes",
+    "auth:get-client:*",
+    "hooks:get:*",
+    "queue:get-task:*",
+    "queue:status:*",
+)
 
 
 class Says(Exception):
@@ -70,6 +78,7 @@ class FakeTaskcluster(Fake):
         self.fired: list[Fired] = []
         self.tasks: dict[str, str] = {}
         self.reasons: dict[str, str] = {}
+        self.logins = Logins(self.clients, self.roles, lambda: self.now())
         self._signatures = Signatures(self.clients, self.roles, lambda: self.now())
         self._sent: set[str] = set()
 
@@ -121,6 +130,7 @@ class FakeTaskcluster(Fake):
             ("POST", "/api/auth/v1/authenticate-hawk", "authenticateHawk", self._authenticate),
             ("POST", "/api/auth/v1/scopes/expand", "expandScopes", self._expand),
             ("GET", "/api/auth/v1/scopes/current", "currentScopes", self._current),
+            ("GET", "/api/auth/v1/clients/{clientId:.+}", "client", self._client),
             ("GET", "/api/auth/v1/ping", "ping", self._ping),
             ("POST", "/api/notify/v1/email", "email", self._email),
             ("GET", "/api/secrets/v1/secret/{name:.+}", "get", self._secret),
@@ -128,7 +138,8 @@ class FakeTaskcluster(Fake):
             ("GET", "/api/queue/v1/task/{taskId}/status", "status", self._status),
             ("GET", "/api/queue/v1/ping", "ping", self._ping),
         ]
-        return [web.route(verb, path, self._handler(method, call)) for verb, path, method, call in table]
+        services = [web.route(verb, path, self._handler(method, call)) for verb, path, method, call in table]
+        return services + self.logins.routes()
 
     def error_page(self) -> web.Response:
         """HTTP 500 as Taskcluster words an error it does not explain."""
@@ -205,6 +216,27 @@ class FakeTaskcluster(Fake):
 
     def _current(self, request: web.Request, body: Body, who: Body) -> Body:
         return {"scopes": who["scopes"]}
+
+    def _client(self, request: web.Request, body: Body, who: Body) -> Body:
+        name = request.match_info["clientId"]
+        self._need(who, f"auth:get-client:{name}")
+        client = self.clients.get(name)
+        if client is None:
+            raise Says(HTTPStatus.NOT_FOUND, "ResourceNotFound", "Client not found!")
+        day = self.now().strftime("%Y-%m-%dT%H:%M:%S.000Z")
+        return {
+            "clientId": name,
+            "description": "",
+            "expires": client.expires.strftime("%Y-%m-%dT%H:%M:%S.000Z"),
+            "created": day,
+            "lastModified": day,
+            "lastDateUsed": day,
+            "lastRotated": day,
+            "deleteOnExpiration": True,
+            "scopes": client.scopes,
+            "expandedScopes": self.roles.expanded(client.scopes),
+            "disabled": client.is_disabled,
+        }
 
     def _ping(self, request: web.Request, body: Body, who: Body) -> Body:
         return {"alive": True, "uptime": 1}

@@ -27,6 +27,7 @@ class Client:
     access_token: str
     scopes: list[str]
     expires: datetime
+    is_disabled: bool = False
 
 
 class Failed(Exception):
@@ -138,6 +139,8 @@ class Signatures:
         client = self._clients.get(issuer or name)
         if client is None:
             raise Failed(f"Client with clientId '{issuer or name}' not found")
+        if client.is_disabled:
+            raise Failed(f"Client with clientId '{client.client_id}' is disabled")
         if client.expires <= self._now():
             raise Failed(f"Client with clientId '{client.client_id}' has expired")
         if not isinstance(certificate, dict):

@@ -72,3 +72,6 @@ from trains t
 left join counted c on c.train = t.name
 left join hidden h on h.train = t.name
 where t.stage <> 'ended' or c.n > 0
+
+-- name: train_names
+select name from trains order by position, name

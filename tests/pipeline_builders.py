@@ -13,7 +13,7 @@ from msgspec.structs import replace
 from shipit.pipeline.definition import read
 from shipit.pipeline.schema import Problem, problems
 from shipit.pipeline.states import Status
-from shipit.pipeline.transition import Plan, decide
+from shipit.pipeline.transition import REPEATABLE, Plan, decide
 from shipit.pipeline.types import Definition, Facts, Node, Served
 
 NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
@@ -21,8 +21,8 @@ SCHEMA = {"type": "object", "additionalProperties": True, "properties": {"second
 
 
 def check_kind(kind: str, parameters: Mapping[str, Any]) -> list[Problem] | None:
-    """A world with one kind, "work", whose seconds must be a number."""
-    return problems(dict(parameters), SCHEMA) if kind == "work" else None
+    """A world with one kind, "work", whose seconds must be a number, and those that may be repeated."""
+    return problems(dict(parameters), SCHEMA) if kind in ("work", *REPEATABLE) else None
 
 
 def graph(text: str, **options: dict[str, Any]) -> Definition:

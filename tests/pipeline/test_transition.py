@@ -139,6 +139,41 @@ def test_a_rerun_at_the_service_brings_a_failed_step_back() -> None:
     assert turn(says(facts, "a", "success"))[1].starts[0].uid == "b"
 
 
+RERUN = "build -> sign; sign -> qa; qa -> push"
+REPEATED = {"sign": {"kind": "signoff"}, "qa": {"kind": "manual"}}
+
+
+def signed() -> Facts:
+    """Built and signed; QA is at it."""
+    facts, _ = turn(fresh(graph(RERUN, **REPEATED)))
+    facts, _ = turn(says(facts, "build", "success"))
+    facts, _ = turn(says(facts, "sign", "success"))
+    assert states(facts) == "build=success sign=success qa=in_progress push=blocked"
+    return facts
+
+
+def test_a_rerun_of_what_succeeded_takes_back_what_people_said_of_it() -> None:
+    facts, plan = turn(says(signed(), "build", "in_progress"))
+    assert states(facts) == "build=in_progress sign=blocked qa=blocked push=blocked"
+    assert (plan.cancels, plan.status) == (("p.qa.1",), Status.IN_PROGRESS)
+    facts, plan = turn(says(facts, "build", "success"))
+    assert [(start.key, start.former) for start in plan.starts] == [("p.sign.2", "p.sign.1")]
+    assert facts.nodes["sign"].cause == ""
+
+
+def test_a_person_reruns_what_succeeded_as_long_as_nothing_after_it_took_effect() -> None:
+    facts = signed()
+    asked_for = asked(facts, "build", Event.RERUN_ASKED, by="rel", reason="wrong locale")
+    facts, plan = turn(replace(facts, nodes=facts.nodes | {"build": asked_for}))
+    assert states(facts) == "build=in_progress sign=blocked qa=blocked push=blocked"
+    assert [start.key for start in plan.starts] == ["p.build.2"]
+    pushed, _ = turn(says(signed(), "qa", "success"))
+    with pytest.raises(Refused, match="have taken effect: push"):
+        asked(pushed, "build", Event.RERUN_ASKED, by="rel", reason="too late")
+    again, plan = turn(says(pushed, "build", "in_progress"))
+    assert (states(again), plan.changed) == (states(pushed), ())
+
+
 def test_a_stop_holds_its_product_and_phase_and_names_its_author() -> None:
     stop = Stop(
         uid="s", product="firefox", phase="ship", reason="the update server is ill", author="rel", since=NOON
@@ -221,6 +256,7 @@ def stories(draw: st.DrawFn) -> tuple[Facts, list[tuple[str, str]]]:
             "backoff_seconds": draw(st.sampled_from([0, 5])),
             "continue_on_failure": draw(st.booleans()),
             "timeout_seconds": draw(st.sampled_from([None, 60])),
+            "kind": draw(st.sampled_from(["work", "work", "signoff"])),
         }
         for n in range(count)
     }
@@ -279,6 +315,7 @@ def _reachable(here: State, there: State) -> bool:
 
 
 def test_ends_are_the_states_nothing_leaves_by_itself() -> None:
-    own = {Event.SKIP_ASKED, Event.RETRY_ASKED, Event.UNSKIP_ASKED, Event.RUNS_AGAIN}
+    asked_for = {Event.SKIP_ASKED, Event.RETRY_ASKED, Event.UNSKIP_ASKED, Event.RERUN_ASKED}
+    own = asked_for | {Event.RUNS_AGAIN, Event.REQUIREMENT_REDONE}
     assert {state for state in State if all(event in own for here, event in TABLE if here is state)} == ENDS
     assert Node(uid="a").state is State.BLOCKED

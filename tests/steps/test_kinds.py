@@ -145,6 +145,37 @@ async def test_a_failed_group_that_is_rerun_brings_step_and_pipeline_back(databa
         assert await bench.states("p") == {"tc": "success", "after": "in_progress"}
 
 
+@pytest.mark.parametrize(("digest", "signers"), [({"$output": "tc.digest"}, []), ("the revision", ["ann@x"])])
+async def test_a_rerun_in_a_group_that_succeeded_voids_the_signatures_of_what_changed(
+    database: Database, digest: Any, signers: list[str]
+) -> None:
+    fake = FakeTaskGroups()
+    fake.add_task(GROUP, "a", "completed")
+    fake.add_client("ann@x", ["project:shipit:sign/releng"])
+    async with with_taskcluster(database, fake) as bench:
+        signed = {"policy": [{"releng": 2}], "subject": "ship", "digest": digest}
+        await bench.put(
+            "p",
+            step("tc", kind="taskcluster", parameters={"task_group_id": GROUP}),
+            step("sign", "tc", kind="signoff", parameters=signed),
+            step("ship", "sign"),
+        )
+        await bench.turn(2)
+        await sign(bench, "p.sign.1", ANN)
+        fake.resolve(GROUP, "a", "pending")
+        await bench.act(stored.wake_groups, [GROUP])
+        await bench.turn(2)
+        assert await bench.states("p") == {"tc": "in_progress", "sign": "blocked", "ship": "blocked"}
+        with pytest.raises(Refused, match="has ended"):
+            await sign(bench, "p.sign.1", BOB)
+        fake.resolve(GROUP, "a", "completed")
+        await bench.act(stored.wake_groups, [GROUP])
+        await bench.turn(2)
+        row = await read(bench, "signoff", "p.sign.2")
+        assert [each["person"] for each in row.details["signatures"]] == signers
+        assert len(row.details["missing"][0]) == 2 - len(signers)
+
+
 async def test_d_si5_cancel_cancels_triggers_cancel_all_and_seals_whatever_fails(database: Database) -> None:
     fake = FakeTaskGroups()
     fake.add_hook("g", "make")

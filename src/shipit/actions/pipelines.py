@@ -118,7 +118,10 @@ async def change_step(
     reason: str,
     now: datetime,
 ) -> Stored:
-    """Retry, skip, take a skip back or cancel one step. Raises Missing, NotAllowed, Refused, InvalidInput."""
+    """Retry, rerun, skip, take a skip back or cancel one step.
+
+    Raises Missing, NotAllowed, Refused, InvalidInput.
+    """
     stored = await load(connection, uid, is_locked=True)
     known = step_of(stored, step)
     by.need_pipeline(stored.facts.definition.product, [known.phase])

@@ -16,7 +16,7 @@ from shipit.pipeline.states import State, Status
 from shipit.pipeline.transition import TAKEN, Plan, Start, decide
 from shipit.pipeline.types import NewStep, Node, Note, Progress, StepDefinition
 from shipit.steps.kinds import KINDS, PIPELINE, check
-from shipit.storage import pipelines, steps
+from shipit.storage import pipelines, signatures, steps
 from shipit.storage.pipelines import Stored, Written
 from shipit.storage.pool import Connection
 
@@ -69,6 +69,7 @@ async def _decide(
     waits: list[Written] = []
     notes: list[Note] = []
     begun: list[NewStep] = []
+    former: dict[str, str] = {}
     again: set[str] = set()
     taken: set[str] = set()
     for stored in await pipelines.load_many(connection, uids, is_locked=True):
@@ -88,6 +89,8 @@ async def _decide(
                 taken.add(start.key)
             elif isinstance(step, NewStep):
                 begun.append(step)
+                if start.former is not None and step.kind == "signoff":
+                    former[start.key] = start.former
                 if step.progress.status.is_end:
                     again.add(uid)
         # The rows are written first: a cancelled step's end is read from them.
@@ -96,6 +99,8 @@ async def _decide(
             if await cancel_step(connection, stored, node, now):
                 again.add(uid)
     taken |= {step.uid for step in begun} - await steps.put(connection, begun)
+    for new, old in former.items():
+        await signatures.carry(connection, old, new)
     nodes = [(uid, _failed(node, now) if _key(uid, node) in taken else node) for uid, node in nodes]
     await pipelines.write(connection, nodes, written, waits)
     await pipelines.wake(connection, sorted({uid for uid, node in nodes if node.cause == TAKEN}))

@@ -30,6 +30,7 @@ class GroupTask(msgspec.Struct, frozen=True, kw_only=True):
     kind: str = ""
     retries_left: int = 0
     reason: str | None = None
+    runs: int = 0
 
 
 class TaskGroup(msgspec.Struct, frozen=True, kw_only=True):
@@ -195,6 +196,7 @@ def _task(given: Mapping[str, Any]) -> GroupTask:
             kind=str(tags.get("kind") or ""),
             retries_left=int(status.get("retriesLeft") or 0),
             reason=runs[-1].get("reasonResolved"),
+            runs=len(runs),
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise Unavailable(SERVICE, "listed a task in another shape") from error

@@ -22,7 +22,7 @@ class State(StrEnum):
 
 
 class Event(StrEnum):
-    """What moves a step. The last four are a person's."""
+    """What moves a step. The last five are a person's."""
 
     REQUIREMENTS_MET = "requirements_met"
     STARTED = "started"
@@ -34,10 +34,12 @@ class Event(StrEnum):
     TOOK_TOO_LONG = "took_too_long"
     RUNS_AGAIN = "runs_again"
     UNSTARTABLE = "unstartable"
+    REQUIREMENT_REDONE = "requirement_redone"
     CANCEL_ASKED = "cancel_asked"
     SKIP_ASKED = "skip_asked"
     RETRY_ASKED = "retry_asked"
     UNSKIP_ASKED = "unskip_asked"
+    RERUN_ASKED = "rerun_asked"
 
 
 class Status(StrEnum):
@@ -67,12 +69,14 @@ TABLE: dict[tuple[State, Event], State] = {
     (_S.READY, _E.UNSTARTABLE): _S.FAILURE,
     (_S.READY, _E.CANCEL_ASKED): _S.CANCELLED,
     (_S.READY, _E.SKIP_ASKED): _S.SKIPPED,
+    (_S.READY, _E.REQUIREMENT_REDONE): _S.BLOCKED,
     (_S.IN_PROGRESS, _E.SUCCEEDED): _S.SUCCESS,
     (_S.IN_PROGRESS, _E.FAILED): _S.FAILURE,
     (_S.IN_PROGRESS, _E.FAILED_RETRYABLY): _S.RETRYING,
     (_S.IN_PROGRESS, _E.WAS_CANCELLED): _S.CANCELLED,
     (_S.IN_PROGRESS, _E.DEADLINE_PASSED): _S.CANCELLING,
     (_S.IN_PROGRESS, _E.CANCEL_ASKED): _S.CANCELLING,
+    (_S.IN_PROGRESS, _E.REQUIREMENT_REDONE): _S.BLOCKED,
     (_S.RETRYING, _E.STARTED): _S.IN_PROGRESS,
     (_S.RETRYING, _E.UNSTARTABLE): _S.FAILURE,
     (_S.RETRYING, _E.RUNS_AGAIN): _S.IN_PROGRESS,
@@ -83,6 +87,10 @@ TABLE: dict[tuple[State, Event], State] = {
     (_S.CANCELLING, _E.WAS_CANCELLED): _S.CANCELLED,
     (_S.CANCELLING, _E.TOOK_TOO_LONG): _S.TIMED_OUT,
     (_S.CANCELLING, _E.FAILED_RETRYABLY): _S.RETRYING,
+    # Only while nothing that requires it has taken effect.
+    (_S.SUCCESS, _E.RUNS_AGAIN): _S.IN_PROGRESS,
+    (_S.SUCCESS, _E.RERUN_ASKED): _S.READY,
+    (_S.SUCCESS, _E.REQUIREMENT_REDONE): _S.BLOCKED,
     (_S.FAILURE, _E.RUNS_AGAIN): _S.IN_PROGRESS,
     (_S.FAILURE, _E.RETRY_ASKED): _S.READY,
     (_S.FAILURE, _E.SKIP_ASKED): _S.SKIPPED,

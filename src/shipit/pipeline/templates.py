@@ -132,6 +132,7 @@ def release_steps(phases: tuple[Phase, ...], values: Values) -> list[Step]:
     """The steps of a release: each phase after the one before, signed and tested where it says so."""
     made: list[Step] = []
     before: list[str] = []
+    group = ""
     if "train" in values:
         wanted = {"train": values["train"], **({"major": values["major"]} if "major" in values else {})}
         made.append(_step("uplifts", "uplifts", wanted, [], "approved uplifts have landed", phases[0]))
@@ -143,12 +144,13 @@ def release_steps(phases: tuple[Phase, ...], values: Values) -> list[Step]:
             parameters = {
                 "policy": values["signers"],
                 "subject": subject,
-                "digest": values["revision"],
+                # What the phase before put out; done again, it must be signed again.
+                "digest": {"$output": f"{group}.digest"} if group else values["revision"],
             }
             made.append(_step(name, "signoff", parameters, before, f"signed: {subject}", phase))
             before = [name]
         made.append(_group(phase, values, before))
-        before = [phase.name]
+        before, group = [phase.name], phase.name
         if phase.tested and values.get("qa"):
             name = f"qa_{phase.name}"
             asked = {"instructions": f"test what {phase.name} made", "group": values["qa"]}

@@ -17,19 +17,26 @@ from shipit.pipeline.types import Facts, Node, Served, StepDefinition, Stop, key
 
 LONGEST_BACKOFF = 3600.0
 TAKEN = "taken"
+REDONE = "redone"
+# Kinds that change nothing outside: what they did for an older result is done again for the new one.
+REPEATABLE = frozenset({"signoff", "manual", "timer", "uplifts"})
 # Causes of an end that what its service says later does not undo.
 FINAL = frozenset({"deadline", TAKEN})
 _BEGUN = Served(status=Status.IN_PROGRESS)
 
 
 class Start(msgspec.Struct, frozen=True, kw_only=True):
-    """Ask a service for a step. key: the uid there, the same however often this attempt is asked for."""
+    """Ask a service for a step. key: the uid there, the same however often this attempt is asked for.
+
+    former: key of the attempt before, when it was given up only since what it requires was done again.
+    """
 
     uid: str
     key: str
     kind: str | None
     api_url: str | None
     parameters: dict[str, Any]
+    former: str | None = None
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
@@ -106,19 +113,34 @@ def backoff(pipeline: str, step: StepDefinition, attempt: int) -> timedelta:
 def asked(facts: Facts, uid: str, event: Event, *, by: str, reason: str) -> Node:
     """The node after a person asked for something. Raises Refused, naming the rule."""
     node = facts.nodes[uid]
-    if facts.wants_cancel and event in (Event.RETRY_ASKED, Event.UNSKIP_ASKED):
+    if facts.wants_cancel and event in (Event.RETRY_ASKED, Event.UNSKIP_ASKED, Event.RERUN_ASKED):
         raise Refused(f"the pipeline {facts.uid} is cancelled; a cancelled pipeline is not taken up again")
     state = after(node.state, event)
     if state is None:
         raise Refused(f"step {uid!r} is {node.state.value}: {event.value.replace('_', ' ')} is not possible")
     if event is Event.UNSKIP_ASKED and (begun := _begun_after(facts, uid)):
         raise Refused(f"steps that require {uid!r} have begun: {', '.join(begun)}")
+    if event is Event.RERUN_ASKED and (after_it := effects_after(facts, uid)):
+        raise Refused(f"steps after {uid!r} have taken effect: {', '.join(after_it)}")
     note = {"note": reason, "by": by, "finished_at": None}
-    if event is Event.RETRY_ASKED:
+    if event in (Event.RETRY_ASKED, Event.RERUN_ASKED):
         return replace(node, state=state, allowed=node.attempt + 1, cause="", **note)
     if event is Event.CANCEL_ASKED and state is State.CANCELLING:
         return replace(node, state=state, cause="asked", note=reason, by=by)
     return replace(node, state=state, **note)
+
+
+def effects_after(facts: Facts, uid: str) -> list[str]:
+    """The steps behind this one that have begun to change something outside."""
+    behind = {uid}
+    found = []
+    for step in facts.definition.steps:
+        if behind.isdisjoint(step.requires):
+            continue
+        behind.add(step.uid)
+        if facts.nodes[step.uid].attempt and step.kind not in REPEATABLE:
+            found.append(step.uid)
+    return found
 
 
 def resolved(facts: Facts, parameters: Any) -> Any:
@@ -155,6 +177,8 @@ class _Run:
             self.nodes[step.uid] = self._moved(step, node, event, state)
 
     def _event(self, step: StepDefinition, node: Node) -> Event | None:
+        if self._is_redone(step, node):
+            return Event.REQUIREMENT_REDONE
         match node.state:
             case State.BLOCKED:
                 if self.facts.wants_cancel:
@@ -169,11 +193,25 @@ class _Run:
                 return self._progress(step, node)
             case State.CANCELLING:
                 return self._cancelling(step, node)
+            case State.SUCCESS:
+                is_rerun = node.served is not None and node.served.status is Status.IN_PROGRESS
+                return Event.RUNS_AGAIN if is_rerun and not effects_after(self._facts(), step.uid) else None
             case State.FAILURE | State.TIMED_OUT:
                 # Somebody reran it at its service. A time-out that the cancel did not end is no rerun.
                 return Event.RUNS_AGAIN if node.cause not in FINAL and _runs_or_ran(node) else None
             case _:
                 return None
+
+    def _is_redone(self, step: StepDefinition, node: Node) -> bool:
+        """Whether something it requires, and had, is being done again."""
+        if after(node.state, Event.REQUIREMENT_REDONE) is None or self.facts.wants_cancel:
+            return False
+        if node.state is not State.READY and step.kind not in REPEATABLE:
+            return False
+        required = [self.steps[uid] for uid in step.requires]
+        return any(
+            not is_satisfied(each, self.nodes[each.uid]) and not each.continue_on_failure for each in required
+        )
 
     def _start(self, step: StepDefinition, node: Node) -> Event | None:
         if self.facts.wants_cancel:
@@ -241,17 +279,42 @@ class _Run:
             return replace(node, finished_at=None, retry_at=None, deadline=self._deadline(step))
         if event is Event.UNSTARTABLE:
             return replace(node, finished_at=self.now, note=self._lacking(step))
+        if event is Event.REQUIREMENT_REDONE:
+            return self._given_up(step, node)
         if state in ENDS:
             output = node.served.output if node.served is not None and state is State.SUCCESS else {}
             note = self._said(node) or node.note
             return replace(node, finished_at=self.now, note=note, output=output, retry_at=None)
         return node
 
+    def _given_up(self, step: StepDefinition, node: Node) -> Node:
+        """It begins anew when what it requires is done again; what still runs of it is cancelled."""
+        if node.served is not None and not node.served.status.is_end and node.attempt:
+            self.cancels.append(key(self.facts.uid, step.uid, node.attempt))
+        return replace(
+            node,
+            allowed=max(node.allowed, node.attempt + 1),
+            finished_at=None,
+            deadline=None,
+            retry_at=None,
+            cause=REDONE if node.attempt else node.cause,
+            note="what it requires is done again",
+            output={},
+        )
+
     def _started(self, step: StepDefinition, node: Node) -> Node:
         attempt = node.attempt + 1
         name = key(self.facts.uid, step.uid, attempt)
         parameters = resolved(self._facts(), step.parameters)
-        start = Start(uid=step.uid, key=name, kind=step.kind, api_url=step.api_url, parameters=parameters)
+        former = key(self.facts.uid, step.uid, node.attempt) if node.cause == REDONE else None
+        start = Start(
+            uid=step.uid,
+            key=name,
+            kind=step.kind,
+            api_url=step.api_url,
+            parameters=parameters,
+            former=former,
+        )
         self.starts.append(start)
         deadline = self._deadline(step)
         if deadline is not None:

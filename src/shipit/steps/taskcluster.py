@@ -13,7 +13,7 @@ from shipit.errors import Missing
 from shipit.pipeline.schema import Problem
 from shipit.pipeline.schema import problems as problems_of
 from shipit.pipeline.states import Status
-from shipit.pipeline.types import Progress, StepRow
+from shipit.pipeline.types import Progress, StepRow, digest_of
 from shipit.steps import taskcluster_cancel, taskcluster_making
 from shipit.steps.contract import Doors
 
@@ -187,7 +187,11 @@ async def _follow(row: StepRow, groups: TaskGroups, now: datetime) -> Progress:
         first = datetime.fromisoformat(memory.setdefault("failed_at", now.isoformat()))
         if now - first < timedelta(days=FAILED_POLL_DAYS):
             due_at = now + timedelta(seconds=FAILED_POLL_SECONDS)
-    output = {"task_group_id": group_id} if status is Status.SUCCESS else {}
+    output = {}
+    if status is Status.SUCCESS:
+        # Another rerun of any task gives another digest: whoever signed the old result signed that.
+        ran = sorted((task.task_id, task.runs) for task in group.tasks)
+        output = {"task_group_id": group_id, "digest": digest_of([group_id, ran])}
     return Progress(
         status=status, message=message, details=details, output=output, memory=memory, due_at=due_at
     )

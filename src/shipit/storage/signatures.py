@@ -39,6 +39,11 @@ async def add(connection: Connection, step: str, signature: Signature) -> bool:
     return await (await connection.execute(_SQL["sign"], values)).fetchone() is not None
 
 
+async def carry(connection: Connection, old: str, new: str) -> None:
+    """Let the signatures of a signoff that was given up hold for its successor, if the content is the same."""
+    await connection.execute(_SQL["carry"], {"old": old, "new": new})
+
+
 async def of_step(connection: Connection, step: str) -> list[Signature]:
     """Every signature of a signoff, revoked ones too, oldest first."""
     cursor = await connection.execute(_SQL["signatures"], {"step": step})

@@ -250,6 +250,7 @@ _VERBS = {
     "skip": Event.SKIP_ASKED,
     "unskip": Event.UNSKIP_ASKED,
     "cancel": Event.CANCEL_ASKED,
+    "rerun": Event.RERUN_ASKED,
 }
 _CHANGED = Contract(
     right=Right.USER,
@@ -276,7 +277,7 @@ async def hold_pipeline(request: Asked) -> Answer:
     f"{ROOT}/{{uid:str}}/steps/{{step:str}}/{{verb:str}}",
     Contract(
         right=Right.USER,
-        summary="Retry, skip, unskip, cancel or release a step",
+        summary="Retry, rerun, skip, unskip, cancel or release a step",
         body=Because,
         answer=Described,
         statuses=BOTH,

@@ -89,7 +89,6 @@ class FakeTaskGroups(FakeTaskcluster):
             ("POST", "/api/queue/v1/task-group/{group}/seal", "sealTaskGroup", self._seal),
             ("POST", "/api/queue/v1/task-group/{group}/cancel", "cancelTaskGroup", self._cancel_group),
             ("POST", "/api/queue/v1/task/{task}/cancel", "cancelTask", self._cancel_task),
-            ("GET", "/api/auth/v1/clients/{client:.+}", "client", self._client),
             ("GET", "/api/hooks/v1/hooks/{group}/{hook}/last-fires", "listLastFires", self._fires),
             ("GET", "/api/queue/v1/task/{task}/artifact-content/{name:.+}", "artifact", self._artifact),
             ("GET", "/api/queue/v1/task/{task}", "task", self._definition),
@@ -186,14 +185,6 @@ class FakeTaskGroups(FakeTaskcluster):
                 extra = {"action": {"name": noted.get("name"), "context": context}}
                 return {"taskGroupId": self.group_of(task), "extra": extra, "metadata": {}, "tags": {}}
         raise Says(HTTPStatus.NOT_FOUND, "ResourceNotFound", "No such task")
-
-    def _client(self, request: web.Request, body: Body, who: Body) -> Body:
-        name = request.match_info["client"]
-        found = self.clients.get(name)
-        if found is None:
-            raise Says(HTTPStatus.NOT_FOUND, "ResourceNotFound", "Client not found")
-        scopes = self.roles.expanded(found.scopes)
-        return {"clientId": name, "disabled": False, "expandedScopes": scopes}
 
 
 def _has(tasks: list[Body], task: str) -> bool:

@@ -85,6 +85,20 @@ select id, person, client, groups, delegated, comment, digest, signed_at, expire
     revoked_why
 from signatures where step = %(step)s order by id
 
+-- name: carry
+-- Only where all is the same that was signed: policy, subject, digest. Then it is looked at.
+with carried as (
+    insert into signatures (step, person, client, groups, delegated, comment, digest, signed_at, expires_at)
+    select n.uid, g.person, g.client, g.groups, g.delegated, g.comment, g.digest, g.signed_at, g.expires_at
+    from steps o
+    join steps n on n.kind = 'signoff' and n.uid = %(new)s and n.digest = o.digest
+    join signatures g on g.step = o.uid and g.revoked_at is null
+        and g.digest = coalesce(n.parameters ->> 'digest', '')
+    where o.kind = 'signoff' and o.uid = %(old)s
+    on conflict do nothing
+)
+update steps set due_at = now(), is_woken = true where kind = 'signoff' and uid = %(new)s
+
 -- name: revoke
 update signatures set revoked_at = now(), revoked_by = %(by)s, revoked_why = %(why)s
 where step = %(step)s and revoked_at is null and (%(person)s::text is null or person = %(person)s)

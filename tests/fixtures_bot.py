@@ -375,8 +375,11 @@ def peopled(world: World, trains: Sequence[str] = TRAINS) -> None:
         world.bugzilla.add_approval(train)
     for name in ("main", *trains):
         world.phabricator.add_repository(f"firefox-{name}")
-    for major in range(147, 153):
-        world.bugzilla.add_field(f"cf_status_firefox{major}")
+    majors = [str(major) for major in range(147, 153)] + [f"_esr{major}" for major in (128, 140)]
+    for major in majors:
+        for kind in ("status", "tracking"):
+            world.bugzilla.add_field(f"cf_{kind}_firefox{major}")
+    world.bugzilla.add_field("cf_tracking_firefox_relnote")
 
 
 def free_port() -> int:

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from git_builder import run_git
+from shipit.world.others import others
 from shipit.world.seed import calendar_for, seed
 from shipit.world.story import CAST, COMPONENTS, Branches, Kind, Story, bugs, folder_of
 from shipit.world.world import StandingClock, World
@@ -73,7 +74,7 @@ async def test_seeding_files_each_bug_with_its_flags(tmp_path: Path) -> None:
     async with World.open(now=StandingClock(NOW)) as world:
         seed(world, tmp_path / "product.git")
         state = world.bugzilla.state
-        assert sorted(state.bugs) == sorted(bug.id for bug in bugs())
+        assert sorted(state.bugs) == sorted(bug.id for bug in (*bugs(), *others()))
         for bug in bugs():
             flags = {
                 (flag.type.name.removeprefix("approval-mozilla-"), flag.status)

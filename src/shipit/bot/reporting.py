@@ -9,12 +9,15 @@ from datetime import datetime
 
 import msgspec
 
+from shipit.bot.analysing import addresses_of
 from shipit.bot.carrying import Aimed, aimed
 from shipit.bot.reading import ReadBug, reading_digest
 from shipit.trains.types import Train
-from shipit.uplift.analysis import Analysis, Failed
+from shipit.uplift.analysis import Analysis, Failed, PatchFacts
 from shipit.uplift.compare import series_digest
-from shipit.uplift.people import Deed, contributors, deeds
+from shipit.uplift.needinfos import needinfos
+from shipit.uplift.landings import CommitFact
+from shipit.uplift.people import Deed, Undone, contributors, deeds
 from shipit.uplift.report import BugReport, Contributor, KnownBug, RequestReport, Trial
 from shipit.uplift.types import RequestState
 
@@ -70,6 +73,7 @@ def bug_report(
         is_restricted=bug.is_restricted,
         fields=bug.fields,
         flags=bug.flags,
+        needinfos=needinfos(bug),
         url=f"{read.bugzilla}/show_bug.cgi?id={bug.id}",
         changed=bug.changed,
         read_at=bug.read_at,
@@ -87,8 +91,10 @@ def bug_report(
 
 def _contributors(read: ReadBug, requests: Sequence[Aimed]) -> tuple[Contributor, ...]:
     rows = [one.request for one in requests]
+    people = contributors(read.bug, rows, others=read.analysis.people)
     did: dict[str, list[Deed]] = {}
-    for deed in deeds(rows, landings=_landings(read)):
+    reviews = _reviews(read, addresses_of(one.person for one in people))
+    for deed in deeds(rows, landings=_landings(read), reviews=reviews, undone=_undone(read)):
         did.setdefault(deed.who.lower(), []).append(deed)
     return tuple(
         Contributor(
@@ -97,8 +103,38 @@ def _contributors(read: ReadBug, requests: Sequence[Aimed]) -> tuple[Contributor
             roles=tuple(role.value for role in one.roles),
             deeds=tuple(did.get((one.person.email or one.person.name).lower(), ())),
         )
-        for one in contributors(read.bug, rows, others=read.analysis.people)
+        for one in people
     )
+
+
+def _reviews(read: ReadBug, addresses: Mapping[str, str]) -> dict[str, list[tuple[str, str, datetime]]]:
+    """Who reviewed what landed, as far as the nicks of its messages lead to somebody."""
+    landed = (one for one in read.analysis.patches if isinstance(one, PatchFacts))
+    return {
+        "main": [
+            (addresses[nick], patch.name, patch.landed_at)
+            for patch in landed
+            for nick in patch.reviewers
+            if patch.landed_at is not None and nick in addresses
+        ]
+    }
+
+
+def _undone(read: ReadBug) -> tuple[Undone, ...]:
+    """The bug's commits that were backed out on main; an unnamed backout undoes all that stand before it."""
+    standing: dict[str, CommitFact] = {}
+    found = []
+    for commit in read.commits:
+        if not commit.on_main:
+            continue
+        if not commit.is_backout:
+            standing[commit.sha] = commit
+            continue
+        named = [sha for sha in standing if any(sha.startswith(name) for name in commit.backs_out)]
+        for sha in named if commit.backs_out else list(standing):
+            gone = standing.pop(sha)
+            found.append(Undone(commit=sha, author=_address(gone.author), at=commit.date))
+    return tuple(found)
 
 
 def _landings(read: ReadBug) -> dict[str, list[tuple[str, str, datetime]]]:

@@ -9,13 +9,14 @@ from __future__ import annotations
 import asyncio
 import base64
 import binascii
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeVar
 
 import aiohttp
 import msgspec
 
+from shipit.clients import bugzilla_charts as charts
 from shipit.clients import bugzilla_parts as parts
 from shipit.clients.bugzilla_batches import Luck, Unreadable, Why, halved
 from shipit.clients.bugzilla_rest import HIDDEN, SERVICE, UNKNOWN, Rest, Said
@@ -32,6 +33,10 @@ IDS_PER_LOOK = 500
 READS_AT_ONCE = 4
 MAX_ATTACHMENT = 32 * 1024 * 1024
 MAX_PAGES = 200
+NO_SUCH_FIELD = 108
+
+Found = TypeVar("Found")
+Pairs = Sequence[tuple[str, str]]
 
 
 class Bugzilla:
@@ -73,7 +78,7 @@ class Bugzilla:
         criteria = [("f1", "flagtypes.name"), ("o1", "substring"), ("v1", flag + status)]
         if changed_since is not None:
             criteria.append(("last_change_time", parts.spelled(changed_since)))
-        return await self._all_pages(criteria)
+        return await self._searched(criteria)
 
     async def flagged(
         self, words: Iterable[str], *, changed_since: datetime | None = None
@@ -87,7 +92,7 @@ class Bugzilla:
         if changed_since is not None:
             any_of.append(("last_change_time", parts.spelled(changed_since)))
         try:
-            return await self._all_pages(any_of)
+            return await self._searched(any_of)
         except Unavailable as error:
             # Not every Bugzilla knows every operator; `substring` is the one that all our searches need.
             if not isinstance(error.__cause__, Said) or error.__cause__.is_failure:
@@ -96,6 +101,34 @@ class Bugzilla:
         for word in wanted:
             found |= await self.search(word, "", changed_since=changed_since)
         return found
+
+    async def matching(
+        self, groups: Sequence[charts.Terms], *, fields: Sequence[str] = ()
+    ) -> tuple[dict[int, Bug | Unreadable], dict[str, str]]:
+        """Bugs that meet every term of at least one group, without comments and history; in one search.
+
+        fields: custom fields to name besides those that come by default. The second answer holds the fields
+        that Bugzilla does not know, with its words: groups that ask about them were left out.
+        """
+        unknown: dict[str, str] = {}
+        left, read_at = list(groups), self._now()
+        wanted = ("include_fields", ",".join([parts.LISTED_BUG, *fields]))
+
+        async def look(paging: Pairs) -> dict[int, Bug | Unreadable]:
+            answer = await self._rest.said("/bug", [*charts.any_of(left), *paging, wanted])
+            rows = {one["id"]: one for one in _entries(answer) if isinstance(one.get("id"), int)}
+            return {bug: self._parsed(bug, one, read_at) for bug, one in rows.items()}
+
+        while left:
+            try:
+                return await self._all_pages(look), unknown
+            except Said as said:
+                field = charts.field_in(said.detail, left) if said.code == NO_SUCH_FIELD else None
+                if field is None:
+                    raise said.unavailable() from said
+                unknown[field] = f"Bugzilla does not know the field {field}"
+                left = charts.without(left, field)
+        return {}, unknown
 
     async def changed(self, ids: Iterable[int]) -> dict[int, datetime]:
         """When each bug last changed; those hidden from us or unknown are left out."""
@@ -139,23 +172,25 @@ class Bugzilla:
 
     # --- searching --------------------------------------------------------------------------------
 
-    async def _all_pages(self, criteria: Sequence[tuple[str, str]]) -> dict[int, datetime]:
-        """Every page of a search, in the order of ids.
+    async def _all_pages(self, look: Callable[[Pairs], Awaitable[dict[int, Found]]]) -> dict[int, Found]:
+        """Every page of a search, in the order of ids. look: one page, given the parameters that cut it out.
 
         Pages overlap by one bug: when that bug is no longer where it was, the set moved and we begin again.
         """
         for _ in range(3):
-            found = await self._pages_once(criteria)
+            found = await self._pages_once(look)
             if found is not None:
                 return found
         raise Unavailable(SERVICE, "the search's result keeps moving while we page through it")
 
-    async def _pages_once(self, criteria: Sequence[tuple[str, str]]) -> dict[int, datetime] | None:
-        found: dict[int, datetime] = {}
+    async def _pages_once(
+        self, look: Callable[[Pairs], Awaitable[dict[int, Found]]]
+    ) -> dict[int, Found] | None:
+        found: dict[int, Found] = {}
         last: int | None = None
         for _ in range(MAX_PAGES):
             offset = len(found) - 1 if found else 0
-            page = await self._page(criteria, offset)
+            page = await look(_paging(offset))
             if last is not None and next(iter(page), None) != last:
                 return None
             fresh = page.keys() - found.keys()
@@ -165,9 +200,13 @@ class Bugzilla:
             last = next(reversed(page))
         raise Unavailable(SERVICE, f"the search goes on beyond {MAX_PAGES} pages")
 
-    async def _page(self, criteria: Sequence[tuple[str, str]], offset: int) -> dict[int, datetime]:
-        paging = [("order", "bug_id"), ("limit", str(PAGE))] + ([("offset", str(offset))] if offset else [])
-        return await self._looked([*criteria, *paging, ("include_fields", "id,last_change_time")])
+    async def _searched(self, criteria: Pairs) -> dict[int, datetime]:
+        """When each bug last changed that meets the criteria."""
+
+        async def look(paging: Pairs) -> dict[int, datetime]:
+            return await self._looked([*criteria, *paging, ("include_fields", "id,last_change_time")])
+
+        return await self._all_pages(look)
 
     async def _changed(self, ids: Sequence[int]) -> dict[int, datetime]:
         """Asks again for those missing until an answer is known to be whole: a cut one hides no bug."""
@@ -289,6 +328,11 @@ def _mapping(value: Any) -> dict[str, Any]:
 
 def _others(ids: Sequence[int]) -> list[tuple[str, str]]:
     return [("ids", str(bug)) for bug in ids[1:]]
+
+
+def _paging(offset: int) -> Pairs:
+    """A page in the order of ids."""
+    return [("order", "bug_id"), ("limit", str(PAGE))] + ([("offset", str(offset))] if offset else [])
 
 
 def _joined(ids: Sequence[int]) -> str:

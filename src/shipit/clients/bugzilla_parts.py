@@ -57,6 +57,8 @@ WHOLE_BUG = ",".join(
     ["_default", *_BUG_FIELDS, *(f"attachments.{name}" for name in _ATTACHMENT_FIELDS), "comments", "history"]
 )
 """include_fields for a bug with all its parts save the attachments' data."""
+LISTED_BUG = ",".join([*_BUG_FIELDS, "attachments.id", "attachments.is_obsolete", "attachments.flags"])
+"""include_fields for a bug on a list: all but what was said and done on it."""
 
 
 class _Detail(msgspec.Struct):

@@ -13,6 +13,7 @@ from shipit.storage import people, requests, trials
 from shipit.storage.pool import Connection, translated
 from shipit.storage.requests import Stored
 from shipit.storage.statements import load
+from shipit.uplift.needinfos import Needinfo
 from shipit.uplift.report import HIDDEN, BugReport, BugsReport, BugsTaken, BugTaken, Contributor
 
 _SQL = load("bugs")
@@ -151,6 +152,7 @@ class _Facts(msgspec.Struct, frozen=True):
     """What of a report is kept as one JSON object."""
 
     url: str
+    needinfos: tuple[Needinfo, ...]
     contributors: tuple[Contributor, ...]
     landings: tuple[dict[str, object], ...]
     relations: dict[str, tuple[int, ...]]
@@ -158,7 +160,14 @@ class _Facts(msgspec.Struct, frozen=True):
 
 
 def _row(report: BugReport, mine: Mapping[str, Stored]) -> dict[str, object]:
-    facts = _Facts(report.url, report.contributors, report.landings, report.relations, report.analysis)
+    facts = _Facts(
+        report.url,
+        report.needinfos,
+        report.contributors,
+        report.landings,
+        report.relations,
+        report.analysis,
+    )
     more = {
         each.request.uid: requests.entries(mine.get(each.request.uid), each, report.read_at)
         for each in report.requests

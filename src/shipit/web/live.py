@@ -29,7 +29,7 @@ Changes = Callable[[], AsyncIterator[Change | Resync]]
 _GATHER_SECONDS = 0.2
 _QUEUE = 64
 # Tables whose rows belong to no bug.
-_OPEN_TABLES = frozenset({"trains", "rounds", "pipelines", "events"})
+_OPEN_TABLES = frozenset({"trains", "board_lists", "rounds", "pipelines", "events"})
 
 
 class Told(msgspec.Struct, frozen=True):

@@ -42,6 +42,7 @@ PAGING = (
 MOST = 10_000
 
 Values = Callable[[Bug], list[str]]
+Test = Callable[[Bug], bool]
 
 
 def search(state: State, viewer: User | None, query: Sequence[tuple[str, str]]) -> list[Bug]:
@@ -103,12 +104,7 @@ def _criteria(
         values = [value for key, value in query if key == name]
         if values:
             plain.append(_any_of(_values(state, name), values))
-    for name, value in query:
-        if re.fullmatch(r"f\d+", name):
-            number = name[1:]
-            charts.append(
-                _chart(state, value, single.get("o" + number, "equals"), single.get("v" + number, ""))
-            )
+    charts += _charts(state, single)
     # Bugzilla turns these two into charts of their own, so that j_top=OR governs them as well.
     for name, attribute in (("last_change_time", "changed"), ("creation_time", "created")):
         if name in single:
@@ -119,6 +115,34 @@ def _criteria(
         raise Says(1000, "You may not search, or create saved searches, without any search terms.")
     together = any if single.get("j_top", "AND") == "OR" else all
     return lambda bug: all(one(bug) for one in plain) and (not charts or together(one(bug) for one in charts))
+
+
+def _charts(state: State, single: Mapping[str, str]) -> list[Test]:
+    """The numbered charts in order; OP opens a group that CP closes, joined by its own j (AND where none)."""
+    top: list[Test] = []
+    open_groups: list[tuple[list[Test], str]] = [(top, "")]
+    numbers = sorted(int(name[1:]) for name in single if re.fullmatch(r"f\d+", name))
+    for number in numbers:
+        field = single[f"f{number}"]
+        if field == "OP":
+            open_groups.append(([], single.get(f"j{number}", "AND")))
+        elif field == "CP":
+            if len(open_groups) > 1:
+                inside, joined = open_groups.pop()
+                open_groups[-1][0].append(_joined(inside, joined))
+        else:
+            operator, value = single.get(f"o{number}", "equals"), single.get(f"v{number}", "")
+            open_groups[-1][0].append(_chart(state, field, operator, value))
+    # Bugzilla closes what was left open
+    while len(open_groups) > 1:
+        inside, joined = open_groups.pop()
+        open_groups[-1][0].append(_joined(inside, joined))
+    return top
+
+
+def _joined(tests: Sequence[Test], how: str) -> Test:
+    together = any if how == "OR" else all
+    return lambda bug: together(one(bug) for one in tests)
 
 
 def _since(attribute: str, when: datetime) -> Callable[[Bug], bool]:

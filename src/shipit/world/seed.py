@@ -7,6 +7,7 @@ from datetime import UTC, datetime, time, timedelta
 from pathlib import Path
 
 from shipit.world.hg_repository import convert, has_hg
+from shipit.world.others import RELNOTE, Other, fields_of, others
 from shipit.world.repository import diff_between
 from shipit.world.schedule import Calendar
 from shipit.world.story import CAST, COMPONENTS, MAIN, RELEASE_MANAGER, Branches, Invented, Kind, Story, Told
@@ -57,6 +58,8 @@ def seed(world: World, folder: Path) -> Seeded:
     hashes = story.tale.write(folder)
     player = _Player(world, folder, hashes)
     player.set_up(carried, [major for major, _ in calendar.living_esr(now)])
+    for other in sorted(others(), key=lambda other: -other.days_ago):
+        player.play_other(other, now)
     for told in sorted(story.told, key=lambda told: -told.bug.days_ago):
         player.play(told, now)
     world.bugzilla.now = world.phabricator.now = world.now
@@ -83,6 +86,7 @@ class _Player:
         self.world = world
         self.folder = folder
         self.hashes = hashes
+        self.majors: dict[str, int] = {}
 
     def set_up(self, carried: dict[str, int], esrs: list[int]) -> None:
         bugzilla, phabricator = self.world.bugzilla, self.world.phabricator
@@ -106,6 +110,8 @@ class _Player:
         for major in esrs:
             for name in ("status", "tracking"):
                 bugzilla.add_field(f"cf_{name}_firefox_esr{major}")
+        bugzilla.add_field(RELNOTE)
+        self.majors = {**carried, **{f"esr{major}": major for major in esrs}}
 
     def play(self, told: Told, now: datetime) -> None:
         bug = told.bug
@@ -123,6 +129,7 @@ class _Player:
             keywords=list(bug.keywords),
             severity=bug.severity,
             assigned_to=author,
+            **fields_of({"status": bug.status}, self.majors),
         )
         self._at(asked - timedelta(hours=11))
         self._say_landings(told)
@@ -138,6 +145,39 @@ class _Player:
         for train, status in bug.requests.items():
             if status != "?":
                 self._decide(bug, attachments, train, status)
+        if bug.needinfo:
+            self._ask(bug, now)
+
+    def play_other(self, bug: Other, now: datetime) -> None:
+        """A bug without a request."""
+        bugzilla, author = self.world.bugzilla, CAST[bug.author].email
+        self._at(now - timedelta(days=bug.days_ago))
+        flags = fields_of({"status": bug.status, "tracking": bug.tracking}, self.majors)
+        bugzilla.file_bug(
+            bug.summary,
+            by=CAST[bug.reviewer].email,
+            number=bug.id,
+            product=PRODUCT,
+            component=bug.component,
+            groups=(SECURITY_GROUP,) if bug.is_restricted else (),
+            keywords=list(bug.keywords),
+            severity=bug.severity,
+            assigned_to=author,
+            **flags,
+            **({RELNOTE: "?"} if bug.is_relnote else {}),
+        )
+        if bug.is_fixed:
+            bugzilla.change(bug.id, by=author, resolution="FIXED", status="RESOLVED")
+
+    def _ask(self, bug: Invented, now: datetime) -> None:
+        """The release manager asks the author, who answers (or has not yet)."""
+        bugzilla, author, manager = self.world.bugzilla, CAST[bug.author].email, RELEASE_MANAGER.email
+        asked = now - timedelta(days=bug.days_ago / 2)
+        self._at(asked)
+        bugzilla.set_flag("needinfo", "?", by=manager, bug=bug.id, requestee=author, comment=bug.needinfo)
+        if bug.answer:
+            self._at(min(asked + timedelta(hours=3), now - timedelta(minutes=5)))
+            bugzilla.set_flag("needinfo", "X", by=author, bug=bug.id, comment=bug.answer)
 
     def _say_landings(self, told: Told) -> None:
         """The comments that a landing leaves on its bug."""

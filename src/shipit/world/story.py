@@ -39,7 +39,11 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True)
 class Invented:
-    """One invented bug. requests: train -> flag status. lines: which lines of `path` the patch edits."""
+    """One invented bug. requests: train -> flag status. lines: which lines of `path` the patch edits.
+
+    status: train -> value of its status flag. needinfo: what the release manager asks the author; `answer`:
+    what that one answers, "" while the answer is owed.
+    """
 
     id: int
     summary: str
@@ -59,6 +63,9 @@ class Invented:
     is_restricted: bool = False
     days_ago: float = 3.0
     form: str = "bridge"
+    status: Mapping[str, str] = field(default_factory=dict)
+    needinfo: str = ""
+    answer: str = ""
 
 
 @dataclass

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MPL-2.0
-"""Spell a search for bugs that meet any of several groups of conditions in Bugzilla's boolean charts. Pure."""
+"""Spell a search for bugs that meet any of several groups of conditions, as boolean charts. Pure."""
 
 from __future__ import annotations
 

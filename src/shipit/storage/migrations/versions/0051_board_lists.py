@@ -34,7 +34,7 @@ create table board_bugs (
     primary key (train, list, bug),
     foreign key (train, list) references board_lists on delete cascade
 );
-comment on table board_bugs is 'Bugs on searched lists; they need not have a request, so bugs has no row of them.';
+comment on table board_bugs is 'Bugs on searched lists; one without a request has no row in bugs.';
 comment on column board_bugs.since is 'When we first saw it there.';
 """
 

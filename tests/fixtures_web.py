@@ -6,7 +6,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import secrets
-from collections.abc import AsyncIterator
+import socket
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -35,7 +36,7 @@ from shipit.uplift.types import PatchRef, PatchSource, Request, RequestState
 from shipit.web.app import DATABASE_WAIT, create_app
 from shipit.web.hawk import Verdict
 from shipit.web.serving import serve
-from shipit.web.sessions import Granted, csrf_token, secret_hash
+from shipit.web.sessions import Granted, LoginService, csrf_token, secret_hash
 
 NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
 PUBLIC_URL = "https://shipit.example.com"
@@ -282,6 +283,32 @@ async def running(database: Database, **more: Any) -> AsyncIterator[Service]:
                     await each.aclose()
                 task.cancel()
                 await asyncio.gather(task, return_exceptions=True)
+
+
+@contextlib.asynccontextmanager
+async def running_at(
+    database: Database, made: Callable[[str], tuple[Settings, LoginService | None]]
+) -> AsyncIterator[str]:
+    """A service whose settings are made for its own address, as a browser needs; yields the address."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    url = f"http://127.0.0.1:{port}"
+    settings, login = made(url)
+    limits = Limits(connections=3, wait=DATABASE_WAIT)
+    async with open_pool(database.url, instance=database.instance, limits=limits) as pool:
+        app = create_app(
+            settings, database=pool, database_url=database.url, authenticator=None, login_service=login
+        )
+        listening = asyncio.Event()
+        task = asyncio.create_task(serve(app, "127.0.0.1", port, ready=lambda _: listening.set()))
+        try:
+            async with asyncio.timeout(20):
+                await listening.wait()
+            yield url
+        finally:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
 
 
 # --- reports ------------------------------------------------------------------------------------------

@@ -186,6 +186,8 @@ async def test_a_write_needs_what_only_a_page_of_ours_knows(database: Database) 
             (bare, {"X-Csrf-Token": "\N{LATIN SMALL LETTER E WITH ACUTE}".encode()}, 403),
             (good, {"Origin": "https://evil.example.com"}, 403),
             (good, {"Origin": "null"}, 403),
+            (good, {"Origin": "null", "Sec-Fetch-Site": "cross-site"}, 403),
+            (good, {"Origin": "null", "Sec-Fetch-Site": "same-origin"}, 200),
             (good, {"Origin": PUBLIC_URL}, 200),
             (good, {"Origin": "https://board.example.com"}, 200),
         ):

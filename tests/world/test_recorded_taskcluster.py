@@ -27,7 +27,7 @@ NOT_FAKED = {
     "queue": "creating, claiming and listing tasks: the original's step, another issue",
     "hooks": "definitions of hooks and their history: another issue",
     "index": "nobody asks for it",
-    "login": "the login of people: another issue",
+    "login": "replayed in their order in test_recorded_login",
     "pulse": "deliveries by AMQP: the listener's issue",
     "secrets": "writing and listing secrets: nobody does",
     "auth": "administration of clients and roles: the world's verbs do it",

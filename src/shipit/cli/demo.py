@@ -21,7 +21,7 @@ import click
 from shipit.bot.watching import watch
 from shipit.cli.demo_listener import run_listener, with_listener
 from shipit.cli.opening import bot_doors
-from shipit.cli.serve import authenticator, configure_logging
+from shipit.cli.serve import authenticator, configure_logging, login_service
 from shipit.cli.stepping import step_doors
 from shipit.clients.http import open_session
 from shipit.clients.taskcluster import Taskcluster
@@ -32,6 +32,7 @@ from shipit.settings import (
     Bot,
     Bugzilla,
     Lando,
+    Login,
     Phabricator,
     Repository,
     Schedule,
@@ -45,6 +46,7 @@ from shipit.storage import embedded, migrate
 from shipit.storage.pool import Limits, open_pool
 from shipit.web.app import DATABASE_WAIT, create_app
 from shipit.web.serving import serve
+from shipit.world import people
 from shipit.world.seed import REPOSITORY, Seeded, seed
 from shipit.world.world import World
 
@@ -92,6 +94,7 @@ async def _demo(port: int, folder: Path) -> None:
                 settings = _settings(world, _seeded(world, work), url, port=port or _free_port(), work=work)
                 settings = with_listener(settings, secrets.token_urlsafe())
                 await asyncio.to_thread(_fresh_schema, url, settings)
+                people.settle(world.taskcluster, backend_url=settings.backend.url or "")
                 engineer = _engineer(world, work, settings.backend.url or "")
                 await _all_doors(world, settings, url, engineer, stop)
 
@@ -171,6 +174,7 @@ def _settings(world: World, seeded: tuple[Seeded, str], url: str, *, port: int, 
         taskcluster=TaskclusterSettings(
             root_url=world.taskcluster.url, client_id=BOT_CLIENT, access_token=Secret(token)
         ),
+        login=Login(client_id=people.LOGIN_CLIENT, scopes=people.LOGIN_SCOPES),
         schedule=Schedule(provider="whattrainisitnow", url=world.schedule.url),
         lando=Lando(url=world.lando.url),
         bot=Bot(cache=str(work / "cache"), look_seconds=LOOK_SECONDS),
@@ -204,6 +208,7 @@ async def _all_doors(world: World, settings: Settings, url: str, engineer: Path,
             database=database,
             database_url=url,
             authenticator=authenticator(Taskcluster(session, root)),
+            login_service=login_service(settings, session),
             is_demo=True,
         )
         listening = asyncio.Event()
@@ -213,6 +218,7 @@ async def _all_doors(world: World, settings: Settings, url: str, engineer: Path,
             if stop.is_set():
                 return
             click.echo(f"Ship It runs at {settings.backend.url} (its data is invented; Ctrl-C ends it)")
+            click.echo(f"To log in as one of its people: {settings.backend.url}/login")
             shipit = Path(sys.executable).with_name("shipit")
             ask = f"{settings.backend.url}/api/pipelines/"
             click.echo("To ask the API as the demo's release engineer:")

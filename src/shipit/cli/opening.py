@@ -13,6 +13,7 @@ from pathlib import Path
 
 from shipit.bot.calendar import Calendar
 from shipit.bot.doors import Doors, Send, Told
+from shipit.cli.credentials import credentials_of
 from shipit.clients.bugzilla import Bugzilla
 from shipit.clients.http import CallCounter, Clock, Session, open_session, utc_now
 from shipit.clients.lando import Lando
@@ -133,14 +134,6 @@ def clone_of(settings: Settings, repository: Repository, told: Told | None = Non
         timeout=repository.fetch_timeout,
         told=told,
     )
-
-
-def credentials_of(settings: Settings) -> Credentials | None:
-    """What this process signs with at Taskcluster; None when it has nothing."""
-    given = settings.taskcluster
-    if given.client_id is None or given.access_token is None:
-        return None
-    return Credentials(given.client_id, given.access_token.reveal(), _revealed(given.certificate))
 
 
 def sender(settings: Settings, session: Session) -> Send | None:

@@ -10,7 +10,7 @@ import sys
 import click
 import structlog
 
-from shipit.cli.opening import credentials_of
+from shipit.cli.credentials import credentials_of
 from shipit.clients.http import Session, open_session
 from shipit.clients.login import TaskclusterLogin
 from shipit.clients.taskcluster import Client, HawkFailed, HawkNone, HawkSuccess, Taskcluster

@@ -3,11 +3,11 @@
 
 from __future__ import annotations
 
+from shipit.cli.credentials import credentials_of
 from shipit.clients.balrog import Balrog
 from shipit.clients.http import Session
 from shipit.clients.steps import StepServices
 from shipit.clients.task_groups import TaskGroups
-from shipit.clients.taskcluster import Credentials
 from shipit.settings import Settings
 from shipit.steps.contract import Doors
 from shipit.steps.hosts import Hosts
@@ -33,11 +33,5 @@ def step_doors(settings: Settings, session: Session, database: Database) -> Door
 
 
 def _task_groups(settings: Settings, session: Session) -> TaskGroups | None:
-    taskcluster = settings.taskcluster
-    if taskcluster.root_url is None:
-        return None
-    credentials = None
-    if taskcluster.client_id is not None and taskcluster.access_token is not None:
-        certificate = taskcluster.certificate.reveal() if taskcluster.certificate is not None else None
-        credentials = Credentials(taskcluster.client_id, taskcluster.access_token.reveal(), certificate)
-    return TaskGroups(session, taskcluster.root_url, credentials)
+    root = settings.taskcluster.root_url
+    return None if root is None else TaskGroups(session, root, credentials_of(settings))

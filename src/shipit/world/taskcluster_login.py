@@ -103,7 +103,7 @@ class Logins:
         if self._client_of(request.query) is None:
             return web.json_response(UNKNOWN_CLIENT, status=500)
         if self.signed_in is None:
-            return _found(f"/third-party?{request.query_string}")
+            return _found(f"/third-party?{request.rel_url.raw_query_string}")
         return self._let_in(request.query, self.signed_in)
 
     async def _page(self, request: web.Request) -> web.Response:
@@ -121,10 +121,11 @@ class Logins:
             '<meta name="viewport" content="width=device-width, initial-scale=1">'
             "<style>body{font:16px system-ui;max-width:40rem;margin:3rem auto;padding:0 1rem}"
             "button{font:inherit;padding:.4rem .8rem}small{color:#555}</style></head><body>"
-            "<h1>Log in to Ship It as…</h1><p>This is the demo's Taskcluster. The real one asks your login "
+            "<h1>Log in to Ship It as…</h1><p>This Taskcluster is a fake. The real one asks your login "
             "provider who you are; here you choose.</p>"
             '<form method="post" action="/login/oauth/authorize/decision">'
-            f'{fields}{people}<p><button name="person" value="">Nobody: refuse</button></p></form></body></html>'
+            f"{fields}{people}"
+            '<p><button name="person" value="">Nobody: refuse</button></p></form></body></html>'
         )
         return web.Response(text=page, content_type="text/html")
 

@@ -7,6 +7,8 @@ PYTHON ?= $(firstword $(foreach name,python3 python3.13 python3.12 python3.11,$(
 	$(name) -c 'import sys, venv, ensurepip; (3, 11) <= sys.version_info[:2] < (3, 14) and print("$(name)")' 2>/dev/null)))
 BIN := .venv/bin
 STAMPS := .venv/stamps
+PAGES := src/shipit/web/dist/digest
+PAGE_SOURCES := $(shell find frontend -name node_modules -prune -o -type f -print)
 
 .PHONY: demo test lint types drills bench docs lock clean help
 
@@ -17,7 +19,13 @@ $(BIN)/python:
 	@test -n "$(PYTHON)" || { echo "Python 3.11, 3.12 or 3.13 with venv is needed (Debian: python3-venv)"; exit 1; }
 	$(PYTHON) -m venv .venv
 
-$(STAMPS)/run: requirements/run.txt pyproject.toml | $(BIN)/python
+# The pages, built once and again only when they change; Node is the machine's own, or comes from PyPI.
+$(PAGES): $(PAGE_SOURCES) | $(BIN)/python
+	@$(BIN)/python frontend/build.py --has-node || \
+	  $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/node.txt
+	$(BIN)/python frontend/build.py && touch $@
+
+$(STAMPS)/run: requirements/run.txt pyproject.toml hatch_build.py | $(BIN)/python $(PAGES)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/run.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
 	@mkdir -p $(STAMPS) && touch $@
@@ -26,24 +34,29 @@ $(STAMPS)/dev: requirements/dev.txt $(STAMPS)/run
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.txt
 	@touch $@
 
-demo: $(STAMPS)/run  ## run everything on this machine, with invented data: make demo PORT=8000
+demo: $(STAMPS)/run $(PAGES)  ## run everything on this machine, with invented data: make demo PORT=8000
 	@exec $(BIN)/shipit demo --port $(PORT)
 
-test: $(STAMPS)/dev  ## run the tests
+test: $(STAMPS)/dev $(PAGES)  ## run the tests
 	$(BIN)/python -m pytest -m "not drill" -n 2 --dist loadfile $(ARGS)
 
-drills: $(STAMPS)/dev  ## run the fault drills with real servers
+drills: $(STAMPS)/dev $(PAGES)  ## run the fault drills with real servers
 	$(BIN)/python -m pytest -m drill $(ARGS)
 
 lint: $(STAMPS)/dev  ## check style and types
-	$(BIN)/ruff check src tests benchmarks docs
-	$(BIN)/ruff format --check src tests benchmarks docs
+	$(BIN)/ruff check src tests benchmarks docs frontend hatch_build.py
+	$(BIN)/ruff format --check src tests benchmarks docs frontend hatch_build.py
 	$(BIN)/mypy
+	$(BIN)/python frontend/openapi.py --check
+	$(BIN)/python frontend/build.py --check
 
-bench: $(STAMPS)/dev  ## measure beside the peers; writes docs/benchmarks.md
+types: $(STAMPS)/dev  ## write the pages' types of the API
+	$(BIN)/python frontend/openapi.py
+
+bench: $(STAMPS)/dev $(PAGES)  ## measure beside the peers; writes docs/benchmarks.md
 	$(BIN)/python -m benchmarks $(ARGS)
 
-docs: $(STAMPS)/dev  ## write the parts of docs/ that are made from the code
+docs: $(STAMPS)/dev $(PAGES)  ## write the parts of docs/ that are made from the code
 	$(BIN)/python docs/make.py
 	@if command -v chromium >/dev/null; then $(BIN)/python docs/pictures.py; else echo "no chromium: pictures stay"; fi
 
@@ -54,6 +67,8 @@ lock: $(BIN)/python  ## compile the pinned requirements (needs uv)
 	    --no-emit-index-url --no-emit-find-links $$( [ $$name = dev ] && echo --constraints requirements/run.txt ) \
 	    "$$@" pyproject.toml --output-file requirements/$$name.txt || exit 1; \
 	done
+	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
+	  --no-emit-index-url --no-emit-find-links --group node --output-file requirements/node.txt
 
 clean:  ## remove what set-up and demo made
-	rm -rf .venv .demo .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv .demo .mypy_cache .pytest_cache .ruff_cache .hypothesis frontend/node_modules src/shipit/web/dist

@@ -14,7 +14,7 @@ from real_parts import absent
 
 ROOT = Path(__file__).resolve().parent.parent
 
-pytest_plugins = ["fixtures_postgres", "fixtures_rabbitmq"]
+pytest_plugins = ["fixtures_postgres", "fixtures_rabbitmq", "fixtures_pages"]
 
 
 @pytest.fixture(scope="session")

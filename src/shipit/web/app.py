@@ -22,18 +22,17 @@ from shipit.storage.pool import Database
 from shipit.web import (
     board_lists,
     events,
-    events_page,
     health,
     hooks_in,
     lists,
     login,
     me,
-    page,
     pipelines,
     plans,
     problems,
     reports,
     schema,
+    shell,
     signing,
     steps,
     stops,
@@ -59,9 +58,7 @@ HANDLERS: Sequence[HTTPRouteHandler] = (
     *board_lists.HANDLERS,
     *reports.HANDLERS,
     *stream.HANDLERS,
-    *page.HANDLERS,
     *events.HANDLERS,
-    *events_page.HANDLERS,
     *hooks_in.HANDLERS,
     *pipelines.HANDLERS,
     *plans.HANDLERS,
@@ -71,6 +68,7 @@ HANDLERS: Sequence[HTTPRouteHandler] = (
     *compat.HANDLERS,
     *old_pipelines.HANDLERS,
     *schema.HANDLERS,
+    *shell.HANDLERS,
 )
 
 DATABASE_WAIT = 3.0

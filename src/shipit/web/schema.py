@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import re
 from http import HTTPStatus
 from typing import Any
 
@@ -69,13 +70,11 @@ def document(routes: list[tuple[str, str, Contract, str]]) -> dict[str, Any]:
     schemas, components = msgspec.json.schema_components([*kinds, Problem], ref_template=_REFERENCE)
     by_kind = list(zip([*kinds, Problem], schemas, strict=True))
     paths: dict[str, Any] = {}
-    for method, path, contract, name in routes:
+    for method, path, contract, _ in routes:
         plain = path
         for part in contract.parts:
             plain = plain.replace(f"{{{part}:str}}", f"{{{part}}}").replace(f"{{{part}:path}}", f"{{{part}}}")
-        paths.setdefault(plain, {})[method.lower()] = _operation(
-            contract, f"{name}_{method.lower()}", by_kind
-        )
+        paths.setdefault(plain, {})[method.lower()] = _operation(contract, _name(method, plain), by_kind)
     return {
         "openapi": "3.1.0",
         "info": {"title": "Ship It", "version": "1", "description": "Uplift requests and where they stand."},
@@ -91,6 +90,11 @@ def document(routes: list[tuple[str, str, Contract, str]]) -> dict[str, Any]:
             },
         },
     }
+
+
+def _name(method: str, path: str) -> str:
+    # of the path, since two modules may well call their functions the same
+    return "_".join(re.findall(r"\w+", f"{method.lower()} {path}"))
 
 
 def _operation(contract: Contract, name: str, by_kind: list[tuple[Any, Any]]) -> dict[str, Any]:

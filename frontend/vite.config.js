@@ -1,0 +1,35 @@
+import { readFileSync } from "node:fs";
+import { svelte } from "@sveltejs/vite-plugin-svelte";
+import { defineConfig } from "vite";
+
+/** The shell is painted from one answer: its style and its icons are in it, so no request comes before them. */
+function shell() {
+  return {
+    name: "shell",
+    transformIndexHtml: {
+      order: "post",
+      handler(html, { bundle }) {
+        let made = html.replace("<!--icons-->", () => readFileSync(new URL("src/icons.svg", import.meta.url), "utf8").replace(/>\s+</g, "><").trim());
+        for (const [file, asset] of Object.entries(bundle ?? {})) {
+          const link = new RegExp(`\\s*<link rel="stylesheet"[^>]*href="/${file}"[^>]*>`);
+          if (asset.type !== "asset" || !link.test(made)) continue;
+          made = made.replace(link, () => `<style>${asset.source}</style>`);
+          delete bundle[file];
+        }
+        return made;
+      },
+    },
+  };
+}
+
+export default defineConfig({
+  plugins: [svelte(), shell()],
+  build: {
+    outDir: "../src/shipit/web/dist",
+    emptyOutDir: true,
+    manifest: "manifest.json",
+    target: "es2022",
+    modulePreload: { polyfill: false },
+    reportCompressedSize: false,
+  },
+});

@@ -1,0 +1,231 @@
+# SPDX-License-Identifier: MPL-2.0
+"""The pages' shell: sent and painted at once, with what the first view shows put behind it as data.
+
+The shell is the same for everybody; it is compressed once, and so are the facts, per version of the data. A
+browser gets both as one gzip stream whose pieces were made apart.
+"""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import gzip
+import hashlib
+import re
+import struct
+import zlib
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass
+from functools import cache
+from importlib import resources
+from importlib.resources.abc import Traversable
+
+import msgspec
+from litestar import Response
+from litestar.enums import HttpMethod
+from litestar.handlers import HTTPRouteHandler
+from litestar.response import Stream
+
+from shipit.errors import Missing, NotAuthenticated, ShipitError, Unavailable
+from shipit.web import bodies, reading
+from shipit.web.guards import policy
+from shipit.web.house import Answer, Asked, Contract, endpoint, house
+from shipit.web.scopes import Right
+
+HTML = "text/html; charset=utf-8"
+PATHS = {
+    "/": ("board", ()),
+    "/requests/{uid:str}": ("request", ("uid",)),
+    "/plans/{train:str}": ("plans", ("train",)),
+    "/releases": ("releases", ()),
+    "/releases/{uid:str}": ("release", ("uid",)),
+    "/events": ("events", ()),
+    "/me": ("me", ()),
+}
+"""Every path that opens a page: the page's folder in the frontend, and the parts of the path."""
+
+Piece = bodies.Piece
+Preload = Callable[[Asked], Awaitable[list[tuple[str, Piece]]]]
+PRELOADS: dict[str, Preload] = {}
+"""Per path: the answers of the API (address, bytes) that the first view of its page is drawn from."""
+
+_FACTS = b"<!--facts-->"
+_TYPES = {".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml"}
+
+
+@dataclass(frozen=True)
+class Asset:
+    """A built file; its name changes with its content."""
+
+    content: bytes
+    compressed: bytes
+    media: str
+
+
+@dataclass(frozen=True)
+class Built:
+    """What the build made. before, after: the shell around the facts, by path. policy: allows its style."""
+
+    before: dict[str, Piece]
+    after: Piece
+    assets: dict[str, Asset]
+    policy: str
+
+
+@cache
+def built() -> Built | None:
+    """The built pages; None where this installation was made without them."""
+    folder = resources.files(__package__).joinpath("dist")
+    if not folder.joinpath("index.html").is_file():
+        return None
+    html = folder.joinpath("index.html").read_bytes()
+    manifest = msgspec.json.decode(folder.joinpath("manifest.json").read_bytes())
+    before, _, after = html.partition(_FACTS)
+    head, mark, rest = before.partition(b"</head>")
+    styles = re.findall(rb"<style>(.*?)</style>", html, re.DOTALL)
+    hashes = [base64.b64encode(hashlib.sha256(each).digest()).decode() for each in styles]
+    return Built(
+        before={
+            path: Piece.of(head + _links(manifest, page) + mark + rest) for path, (page, _) in PATHS.items()
+        },
+        after=Piece.of(after),
+        assets={each.name: _asset(each) for each in folder.joinpath("assets").iterdir()},
+        policy=policy(hashes),
+    )
+
+
+def _links(manifest: dict[str, dict[str, object]], page: str) -> bytes:
+    """What the page's own script and style are called, so that they come beside the shell's and not after."""
+    wanted: dict[str, None] = {}
+
+    def walk(name: str) -> None:
+        chunk = manifest[name]
+        for key in chunk.get("imports", ()):  # type: ignore[attr-defined]
+            walk(key)
+        if not chunk.get("isEntry"):
+            wanted.setdefault(f'<link rel="modulepreload" crossorigin href="/{chunk["file"]}">')
+            for each in chunk.get("css", ()):  # type: ignore[attr-defined]
+                wanted.setdefault(f'<link rel="stylesheet" crossorigin href="/{each}">')
+
+    name = f"src/pages/{page}/Page.svelte"
+    if name in manifest:
+        walk(name)
+    return "".join(wanted).encode()
+
+
+def _asset(file: Traversable) -> Asset:
+    content = file.read_bytes()
+    suffix = "." + file.name.rpartition(".")[2]
+    return Asset(content, gzip.compress(content, 9, mtime=0), _TYPES.get(suffix, "application/octet-stream"))
+
+
+def _page(path: str) -> HTTPRouteHandler:
+    name, parts = PATHS[path]
+
+    @endpoint(
+        "GET",
+        path,
+        Contract(right=Right.PUBLIC, summary=f"The page: {name}", answer=str, media="text/html", parts=parts),
+    )
+    async def page(request: Asked) -> Answer:
+        """The shell, then the facts."""
+        return await _shell(request, path)
+
+    return page
+
+
+@endpoint(
+    "GET",
+    "/assets/{name:str}",
+    Contract(
+        right=Right.PUBLIC,
+        summary="A script or style of the pages",
+        answer=bytes,
+        media="text/javascript",
+        parts=("name",),
+    ),
+)
+async def asset(request: Asked) -> Answer:
+    """A built file, to be kept for ever."""
+    name = reading.name(request.path_params["name"], "name")
+    pages = built()
+    found = pages.assets.get(name) if pages is not None else None
+    if found is None:
+        raise Missing("there is no such asset")
+    headers = {"Cache-Control": "public, max-age=31536000, immutable", "Vary": "Accept-Encoding"}
+    if bodies.takes_gzip(request):
+        headers["Content-Encoding"] = "gzip"
+        return Response(found.compressed, media_type=found.media, headers=headers)
+    return Response(found.content, media_type=found.media, headers=headers)
+
+
+HANDLERS = [asset, *(_page(path) for path in PATHS)]
+
+
+async def _shell(request: Asked, path: str) -> Answer:
+    pages = built()
+    if pages is None:
+        raise Unavailable("pages", "this installation was made without its pages; `make` builds them")
+    may_read = await _may_read(request)
+    headers = {
+        "Cache-Control": "private, no-cache",
+        "Vary": "Accept-Encoding, Authorization, Cookie",
+        "Content-Security-Policy": pages.policy,
+    }
+    if request.method == HttpMethod.HEAD:
+        return Response(b"", media_type=HTML, headers=headers)
+    pieces = _pieces(request, path, pages, may_read)
+    if not bodies.takes_gzip(request):
+        return Stream(_plain(pieces), media_type=HTML, headers=headers)
+    return Stream(_gzipped(pieces), media_type=HTML, headers={**headers, "Content-Encoding": "gzip"})
+
+
+async def _may_read(request: Asked) -> bool:
+    """Whether the first view may be put into the page; who is nobody and could log in is sent to do so."""
+    things = house(request)
+    who = await things.gate.viewer(request)
+    request.state.viewer = who
+    may = who.has(Right.READ) or things.settings.backend.public_read
+    if not may and who.is_anonymous and things.sessions is not None:
+        raise NotAuthenticated("this needs a login")
+    return may
+
+
+async def _pieces(request: Asked, path: str, pages: Built, may_read: bool) -> AsyncIterator[Piece]:
+    yield pages.before[path]
+    things = house(request)
+    head = {"is_demo": things.is_demo, "bugzilla": things.settings.bugzilla.url}
+    begun = b'<script type="application/json" id="facts">' + inline(msgspec.json.encode(head))[:-1]
+    yield Piece.of(begun + b',"answers":{', keep=False)
+    preload = PRELOADS.get(path)
+    if preload is not None and may_read:
+        # The page asks again by itself, and then says what is wrong; half a page helps nobody.
+        with contextlib.suppress(ShipitError):
+            for number, (address, piece) in enumerate(await preload(request)):
+                comma = b"," if number else b""
+                yield Piece.of(comma + inline(msgspec.json.encode(address)) + b":", keep=False)
+                yield piece
+    yield Piece.of(b"}}</script>", keep=False)
+    yield pages.after
+
+
+def inline(content: bytes) -> bytes:
+    """JSON that may stand inside a script element: no "<" ends it, or begins a comment."""
+    return content.replace(b"<", b"\\u003c")
+
+
+async def _plain(pieces: AsyncIterator[Piece]) -> AsyncIterator[bytes]:
+    async for piece in pieces:
+        yield piece.content
+
+
+async def _gzipped(pieces: AsyncIterator[Piece]) -> AsyncIterator[bytes]:
+    check, size = 0, 0
+    start = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\xff"
+    async for piece in pieces:
+        check = zlib.crc32(piece.content, check)
+        size += len(piece.content)
+        yield start + piece.deflated
+        start = b""
+    # An empty last block, then what the whole was.
+    yield b"\x03\x00" + struct.pack("<II", check, size & 0xFFFFFFFF)

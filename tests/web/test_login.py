@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from datetime import UTC, datetime, timedelta
 from http.cookies import SimpleCookie
@@ -312,6 +313,43 @@ async def test_a_session_ends_no_later_than_its_credentials(database: Database) 
 )
 def test_one_person_has_one_name_whatever_their_clients_are_called(client: str, person: str) -> None:
     assert person_of(client) == person
+
+
+async def end_of(answer: httpx.Response) -> str:
+    """Everything a stream says until the service ends it."""
+    async with asyncio.timeout(20):
+        return "".join([text async for text in answer.aiter_text()])
+
+
+@pytest.mark.parametrize("how", ["logout", "lost right", "disabled"])
+async def test_an_open_stream_ends_with_the_right_to_it(database: Database, how: str) -> None:
+    async with running(database, idle_seconds=0.2) as service:
+        client = service.logged_in("reader", checked_at=ago(minutes=4.99))
+        async with client.stream("GET", "/api/live") as answer:
+            assert answer.status_code == 200
+            match how:
+                case "logout":
+                    await client.post("/logout")
+                case "lost right":
+                    service.login.people = {**service.login.people, "reader": ("project:shipit:user",)}
+                case "disabled":
+                    service.login.gone.add(client_of("reader"))
+            assert "connected" in await end_of(answer)
+
+
+async def test_a_stream_without_use_neither_keeps_a_session_alive_nor_ends_while_it_holds(
+    database: Database,
+) -> None:
+    async with running(database, idle_seconds=0.1) as service:
+        seen = ago(minutes=30)
+        client = service.logged_in("reader", seen_at=seen)
+        with pytest.raises(TimeoutError):
+            async with client.stream("GET", "/api/live") as answer, asyncio.timeout(1.5):
+                with database.connect() as connection:
+                    connection.execute("update sessions set seen_at = %s", [seen])
+                await end_of(answer)
+        with database.connect() as connection:
+            assert connection.execute("select seen_at from sessions").fetchone() == (seen,)
 
 
 # --- where a browser comes back to -------------------------------------------------------------------------

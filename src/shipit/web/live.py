@@ -74,6 +74,11 @@ class Hub:
         self._is_stopped = False
 
     @property
+    def idle_seconds(self) -> float:
+        """Silence after which a stream says that it is there."""
+        return self._idle
+
+    @property
     def streams(self) -> int:
         """How many pages are open."""
         return len(self._streams)

@@ -110,13 +110,13 @@ class Sessions:
         """The cookie's name. __Host- keeps other hosts of the domain from setting it; it needs https."""
         return "__Host-shipit" if self.is_secure else "shipit"
 
-    async def viewer(self, request: Request[Any, Any, Any]) -> Viewer:
-        """Who sent this request, ANONYMOUS without a session.
+    async def viewer(self, request: Request[Any, Any, Any], *, is_use: bool = True) -> Viewer:
+        """Who sent this request, ANONYMOUS without a session. is_use: counts against idleness.
 
         Raises NotAllowed for a write that may be forged, Unavailable.
         """
         secret = request.cookies.get(self.cookie)
-        session = await self._session(secret) if secret else None
+        session = await self._session(secret, is_use) if secret else None
         if secret is None or session is None:
             return ANONYMOUS
         if request.method not in _SAFE:
@@ -176,7 +176,7 @@ class Sessions:
         if not hmac.compare_digest(given.encode(), csrf_token(secret).encode()):
             raise NotAllowed(f"this write lacks the {CSRF_HEADER} that GET /api/me gives")
 
-    async def _session(self, secret: str) -> Session | None:
+    async def _session(self, secret: str, is_use: bool) -> Session | None:
         key, now = secret_hash(secret), self._now()
         async with self._database.connection() as connection:
             session = await sessions.read(connection, key)
@@ -186,7 +186,7 @@ class Sessions:
             if stands is Standing.ENDED:
                 await sessions.end(connection, key)
                 return None
-            if now - session.seen_at >= _SEEN_EVERY:
+            if is_use and now - session.seen_at >= _SEEN_EVERY:
                 await sessions.seen(connection, key, now=now)
             is_mine = stands is not Standing.FRESH and await sessions.claim_check(connection, key, now=now)
         # Taskcluster is asked with no connection held.

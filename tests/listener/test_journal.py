@@ -307,7 +307,9 @@ def test_the_database_knows_the_same_states(database: Scratch) -> None:
 
 async def test_a_webhook_is_stored_for_a_listener_to_judge(db: Database) -> None:
     async with db.connection() as connection:
-        found = await journal.receive(connection, published(commit(1, "a")), instance="testing")
+        found = await journal.receive(
+            connection, published(commit(1, "a")), source="webhook:github", instance="testing"
+        )
         assert found.state is EventState.STORED
         (look,) = await journal.claim_looks(connection, limit=9, lease=LEASE)
         judged = hear(look.delivery, ROUTES, instance="testing")
@@ -318,6 +320,6 @@ async def test_a_webhook_is_stored_for_a_listener_to_judge(db: Database) -> None
 async def test_an_unreadable_webhook_goes_to_quarantine(db: Database) -> None:
     async with db.connection() as connection:
         broken = delivery("github", "push", b"no JSON")
-        found = await journal.receive(connection, broken, instance="testing")
+        found = await journal.receive(connection, broken, source="webhook:github", instance="testing")
         assert found.state is EventState.QUARANTINED
         assert await journal.claim_looks(connection, limit=9, lease=LEASE) == []

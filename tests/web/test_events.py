@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MPL-2.0
-"""The journal over HTTP: webhooks that come in, lists and pages that show them, replay and skip."""
+"""The journal over HTTP: webhooks that come in, lists with words and links, replay and skip."""
 
 from __future__ import annotations
 
@@ -15,7 +15,6 @@ import pytest
 from event_builders import GROUP, commit, published, resolved
 from fixtures_postgres import Database as Scratch
 from fixtures_web import Service, running
-from page_reading import HOSTILE, parsed
 from shipit.events.effects import ErrorClass
 from shipit.events.heard import hear
 from shipit.events.originals import all_routes, default_hooks
@@ -246,74 +245,109 @@ async def test_who_may_replays_and_skips_what_is_in_quarantine(service: Service,
     assert (await service.by("replayer").post("/api/events/none/replay")).status_code == 404
 
 
-# --- page ---
+# --- what pages show ---
 
 
-async def test_the_page_tells_event_route_task_and_result_with_links(service: Service, db: Database) -> None:
+async def test_an_event_tells_route_task_and_result_with_links(service: Service, db: Database) -> None:
     await record(db, published(commit(1, "a")), resolved(), diff(7))
     async with db.connection() as connection:
         (claimed,) = await effects.claim(connection, limit=1, lease=LEASE)
         await effects.fired(connection, claimed.id, claimed.task_id, is_followed=True, look_in=LEASE)
+    found = {row["subject"]: row for row in await rows(service)}
+    assert found[GROUP]["link"] == f"{ROOT}/tasks/groups/{GROUP}"
+    assert found["diff 7"]["link"] == "https://phabricator.example/differential/diff/7/"
+    (fired,) = (effect for row in found.values() for effect in row["effects"] if effect["state"] == "fired")
+    assert fired["link"] == f"{ROOT}/tasks/{claimed.task_id}"
+    assert fired["standing"]["word"] == "Running"
+    assert [hop["name"] for hop in fired["hops"]] == ["Received", "Stored", "Routed", "Triggered", "Running"]
+    assert fired["took"] >= 0
+    assert found[GROUP]["standing"]["word"] == "Waiting"
+    assert found[GROUP]["label"] == "Pulse: queue"
+
+
+async def test_a_list_shows_a_kind_of_events_and_those_of_a_source(service: Service, db: Database) -> None:
+    other = published(commit(2, "b"), repository="https://else.example")
+    await record(db, published(commit(1, "a")), other, diff(7), resolved())
+    async with db.connection() as connection:
+        await refuse(connection, "403")
+
+    async def count(query: str) -> int:
+        return len(await rows(service, query))
+
+    assert await count("?show=all") == 4
+    assert await count("?show=triggered") == 2
+    assert await count("?show=ignored") == 1
+    assert await count("?show=waiting") == 2
+    assert (await count("?show=failed"), await count("?show=quarantined")) == (1, 1)
+    assert await count("?source=phabricator") == 1
+    assert await count("?source=phabricator:sweep") == 0
+    assert (await count("?source=pulse:queue"), await count("?source=pulse:other")) == (3, 0)
+    first = (await service.by("user").get("/api/events?show=triggered&limit=1")).json()
+    rest = (await service.by("user").get(f"/api/events?show=triggered&limit=5&before={first['next']}")).json()
+    assert (len(first["events"]), len(rest["events"]), rest["next"]) == (1, 1, None)
+    assert (await service.by("user").get("/api/events?show=odd")).status_code == 400
+
+
+async def test_strangers_hear_of_open_sources_only_and_no_reasons(service: Service, db: Database) -> None:
+    await record(db, published(commit(1, "a")), diff(7))
+    async with db.connection() as connection:
+        await refuse(connection, "SECRET scope")
         await sources.ill(connection, "pulse:x", "SECRET host")
-    text = (await service.by("user").get("/events")).text
-    links = {value for name, value in parsed(text).attributes if name == "href"}
-    assert f"{ROOT}/tasks/groups/{GROUP}" in links
-    assert f"{ROOT}/tasks/{claimed.task_id}" in links
-    assert "https://phabricator.example/differential/diff/7/" in links
-    for words in ("static-analysis-mozreview", "Running", "Waiting", "No answer", "SECRET host"):
-        assert words in text
-    assert "SECRET host" not in (await service.client.get("/events")).text
-    assert 'href="/events"' in (await service.client.get("/")).text
+    for path in ("/api/events", "/api/quarantine", "/api/sources", "/api/events/phabricator:diff:7"):
+        told = await service.client.get(path)
+        assert told.status_code == (404 if path.endswith("diff:7") else 200)
+        assert "SECRET" not in told.text
+        assert "diff 7" not in told.text
+    member = [(await service.by("user").get(path)).text for path in ("/api/quarantine", "/api/sources")]
+    assert all("SECRET" in text for text in member)
 
 
-async def test_quarantine_shows_the_reason_and_how_to_replay(service: Service, db: Database) -> None:
-    await record(db, published(commit(1, "a")))
+async def test_quarantine_says_why_and_what_a_replay_would_do(service: Service, db: Database) -> None:
+    await record(db, published(commit(1, "a")), published(commit(2, "b")))
+    await service.client.post("/hooks/github", content=b"{", headers=github(b"{"))
     async with db.connection() as connection:
         await refuse(connection, "403, missing scope")
-    (row,) = await rows(service)
-    text = parsed((await service.by("user").get("/events")).text).text
-    assert "static-analysis-mozreview: 403, missing scope" in text
-    assert f"shipit events replay {row['key']}" in text
-    assert "missing scope" not in (await service.client.get("/events")).text
+    answer = (await service.by("user").get("/api/quarantine")).json()
+    assert (answer["total"], answer["may_replay"]) == (2, False)
+    by_source = {row["event"]["source"]: row for row in answer["held"]}
+    refused = by_source["pulse"]
+    assert refused["reasons"] == ["static-analysis-mozreview: 403, missing scope"]
+    assert (refused["tried"], refused["outlook"]["can_work"]) == (1, True)
+    assert by_source["github"]["reasons"][0].startswith("not JSON")
+    assert (await service.by("replayer").get("/api/quarantine")).json()["may_replay"] is True
 
 
-async def test_the_page_lists_what_it_is_asked_for(service: Service, db: Database) -> None:
-    await record(db, published(commit(1, "a")), published(commit(2, "b"), repository="https://else.example"))
-    shown = {
-        which: parsed((await service.client.get(f"/events?show={which}")).text).tags.count("tr") - 1
-        for which in ("all", "matched", "ignored")
+async def test_a_replay_that_must_fail_is_known_by_the_routes_in_force(database: Scratch) -> None:
+    settings = {**SETTINGS, "hooks": tuple(default_hooks("testing"))}
+    async with running(database, settings=settings) as service:
+        await service.client.post("/hooks/github", content=b"{", headers=github(b"{"))
+        (row,) = (await service.by("user").get("/api/quarantine")).json()["held"]
+    assert row["outlook"]["can_work"] is False
+    assert "not JSON" in row["outlook"]["sentence"]
+
+
+async def test_a_source_counts_what_it_brings(service: Service) -> None:
+    for delivery in ("d-1", "d-2", "d-2"):
+        await service.client.post("/hooks/github", content=PUSH, headers=github(PUSH, delivery=delivery))
+    (row,) = (await service.by("user").get("/api/sources")).json()["sources"]
+    assert (row["label"], row["today"], row["repeated"]) == ("GitHub webhook", 2, 1)
+    assert (len(row["recent"]), sum(row["recent"])) == (30, 2)
+    assert row["standing"]["word"] == "In time"
+
+
+async def test_of_two_events_that_trigger_the_same_the_second_is_a_duplicate(
+    service: Service, db: Database
+) -> None:
+    await record(db, published(commit(1, "a")))
+    await record(db, published(commit(1, "a"), commit(1, "a")))
+    second, first = await rows(service)
+    assert second["effects"] == []
+    assert second["standing"] == {
+        "word": "Duplicate, dropped",
+        "icon": "copy",
+        "colour": "mute",
+        "note": f"same as event {first['id']}",
     }
-    assert shown == {"all": 2, "matched": 1, "ignored": 1}
-    assert "No event." in (await service.client.get("/events?show=stored")).text
-    assert (await service.client.get("/events?show=odd")).status_code == 400
-
-
-async def test_no_word_of_an_event_becomes_markup(service: Service, db: Database) -> None:
-    def told(words: list[str]) -> list[Delivery]:
-        return [
-            Delivery(source="pulse", exchange=word, routing_key=word, key=f"{n}:{word}", body=b'{"a": 1}')
-            for n, word in enumerate(words)
-        ]
-
-    async def page(words: list[str]) -> Any:
-        await record(db, *told(words))
-        async with db.connection() as connection:
-            await connection.execute("update events set state = 'quarantined', reason = routing_key")
-            for word in words:
-                await sources.ill(connection, f"pulse:{word}", word)
-        return parsed((await service.by("user").get("/events")).text)
-
-    calm = [f"calm {n}" for n in range(len(HOSTILE))]
-    before = await page(calm)
-    async with db.connection() as connection:
-        await connection.execute("delete from events")
-        await connection.execute("delete from event_sources")
-    after = await page([word.strip() for word in HOSTILE])
-    assert after.tags == before.tags
-    for word in HOSTILE:
-        assert word.strip() in after.text
-    assert not [name for name, _ in after.attributes if name.startswith("on") or name in ("style", "srcdoc")]
-    assert not [value for name, value in after.attributes if name in ("href", "src") and "evil" in value]
 
 
 async def test_an_open_page_hears_of_what_comes_and_not_of_claims(service: Service, db: Database) -> None:

@@ -27,6 +27,33 @@ def unmet(values: Mapping[str, Any], match: Match) -> str | None:
     return None
 
 
+def spelled(match: Match) -> str:
+    """The conditions in words; "" when there are none beside where it listens."""
+    lists = {
+        "the key is": match.keys,
+        "the scheduler is": match.schedulers,
+        "a task is named": match.task_names,
+        "the task is": match.task_states,
+        "the repository is": match.repositories,
+        "the author is": match.authors,
+        "the author is not": match.not_authors,
+        "the branch is": match.branches,
+        "it touches": match.paths,
+    }
+    told = [f"{words} {' or '.join(wanted)}" for words, wanted in lists.items() if wanted]
+    return " and ".join([*told, *(_spelled(where) for where in match.where)])
+
+
+def _spelled(where: Where) -> str:
+    if where.exists is not UNSET:
+        return f"{where.path} is {'there' if where.exists else 'absent'}"
+    if where.equals is not UNSET:
+        return f"{where.path} is {where.equals}"
+    if where.one_of is not UNSET:
+        return f"{where.path} is {' or '.join(str(value) for value in where.one_of)}"
+    return f"{where.path} matches {where.matches}"
+
+
 def _holds(where: Where, values: Mapping[str, Any]) -> bool:
     is_there, value = look_up(values, where.path)
     if where.exists is not UNSET:

@@ -7,6 +7,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
@@ -52,10 +53,11 @@ class Intake:
     async def take(self, source: str, deliveries: Sequence[Delivery], cursor: Any = None) -> journal.Recorded:
         """Store deliveries and, with them, a source's cursor. Raises Unavailable without a database."""
         self._reached("heard")
-        began = time.perf_counter()
+        began, heard_at = time.perf_counter(), datetime.now(UTC)
         routes = self._book.routes
         heard = [hear(one, routes, instance=self._instance) for one in deliveries]
-        recorded = await self._patiently(source, heard, None if cursor is None else (source, cursor))
+        place = None if cursor is None else (source, cursor)
+        recorded = await self._patiently(source, heard, place, heard_at)
         self._reached("recorded")
         self._measures.heard(source, heard, recorded, time.perf_counter() - began)
         if recorded.effects:
@@ -65,13 +67,13 @@ class Intake:
         return recorded
 
     async def _patiently(
-        self, source: str, heard: Sequence[Heard], cursor: tuple[str, Any] | None
+        self, source: str, heard: Sequence[Heard], cursor: tuple[str, Any] | None, heard_at: datetime
     ) -> journal.Recorded:
         deadline = time.monotonic() + self._patience
         pause = 0.1
         while True:
             try:
-                return await self._record(source, heard, cursor)
+                return await self._record(source, heard, cursor, heard_at)
             except Unavailable as error:
                 if time.monotonic() + pause > deadline:
                     raise
@@ -80,24 +82,26 @@ class Intake:
                 pause = min(pause * 2, 5.0)
 
     async def _record(
-        self, source: str, heard: Sequence[Heard], cursor: tuple[str, Any] | None
+        self, source: str, heard: Sequence[Heard], cursor: tuple[str, Any] | None, heard_at: datetime
     ) -> journal.Recorded:
         try:
             async with self._db.connection() as connection:
-                recorded = await journal.record(connection, heard, instance=self._instance, cursor=cursor)
+                recorded = await journal.record(
+                    connection, heard, instance=self._instance, cursor=cursor, heard_at=heard_at
+                )
                 if heard:
-                    await sources.heard(connection, source)
+                    await sources.heard(connection, source, new=recorded.new, again=recorded.again)
                 return recorded
         except InvalidInput as error:
             if len(heard) > 1 or cursor is not None:
-                return await self._one_by_one(source, heard, cursor)
-            return await self._record(source, [_bare(heard[0], error.detail)], None)
+                return await self._one_by_one(source, heard, cursor, heard_at)
+            return await self._record(source, [_bare(heard[0], error.detail)], None, heard_at)
 
     async def _one_by_one(
-        self, source: str, heard: Sequence[Heard], cursor: tuple[str, Any] | None
+        self, source: str, heard: Sequence[Heard], cursor: tuple[str, Any] | None, heard_at: datetime
     ) -> journal.Recorded:
         """The database refuses something in a batch: keep the rest, and of that one what can be kept."""
-        found = [await self._record(source, [one], None) for one in heard]
+        found = [await self._record(source, [one], None, heard_at) for one in heard]
         if cursor is not None:
             async with self._db.connection() as connection:
                 await sources.move_cursor(connection, *cursor)

@@ -8,7 +8,8 @@ killed listener held is taken up by the next.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
 from typing import Any
 
 import msgspec
@@ -21,6 +22,7 @@ from shipit.events.slugs import task_id
 from shipit.events.states import EffectState, EventState
 from shipit.events.templates import storable
 from shipit.events.types import Delivery
+from shipit.storage import sources
 from shipit.storage.pool import Connection
 from shipit.storage.statements import load
 
@@ -38,6 +40,17 @@ _COLUMNS = (
     "state",
     "reason",
 )
+
+
+class Show(StrEnum):
+    """Which events a list shows."""
+
+    ALL = "all"
+    TRIGGERED = "triggered"
+    WAITING = "waiting"
+    FAILED = "failed"
+    IGNORED = "ignored"
+    QUARANTINED = "quarantined"
 
 
 class Recorded(msgspec.Struct, frozen=True):
@@ -61,11 +74,17 @@ class Look(msgspec.Struct, frozen=True, kw_only=True):
 
 
 async def record(
-    connection: Connection, heard: Sequence[Heard], *, instance: str, cursor: tuple[str, Any] | None = None
+    connection: Connection,
+    heard: Sequence[Heard],
+    *,
+    instance: str,
+    cursor: tuple[str, Any] | None = None,
+    heard_at: datetime | None = None,
 ) -> Recorded:
     """Store a batch with its effects, and move a source's cursor, all or nothing.
 
-    cursor: (source, new value). A delivery that was stored before is counted; its effects exist already.
+    cursor: (source, new value). heard_at: when the batch reached us. A delivery that was stored before is
+    counted; its effects exist already.
     """
     # in the order of keys, so that two listeners with the same deliveries cannot wait for each other
     batch = {one.key: one for one in heard}
@@ -76,15 +95,17 @@ async def record(
         for one in rows:
             for name, value in zip(_COLUMNS, _columns(one), strict=True):
                 columns[name].append(value)
-        found = await connection.execute(_SQL["insert_events"], columns)
+        found = await connection.execute(_SQL["insert_events"], {**columns, "heard_at": heard_at})
         known = {key: (number, is_new) for number, key, is_new in await found.fetchall()}
     effects = 0
     for one in rows:
         number, is_new = known[one.key]
         if not is_new:
             continue
-        for trigger in one.triggers:
-            effects += await add_effect(connection, number, trigger, instance=instance)
+        made = [await add_effect(connection, number, trigger, instance=instance) for trigger in one.triggers]
+        effects += sum(made)
+        if made and not any(made):
+            await _same_as(connection, number, one.triggers)
         if one.target is not None:
             await connection.execute(_SQL["open_target"], {"target": one.target, "key": one.key})
             if one.state is EventState.IGNORED:
@@ -95,12 +116,16 @@ async def record(
     return Recorded(new, len(heard) - new, effects)
 
 
-async def receive(connection: Connection, delivery: Delivery, *, instance: str) -> Heard:
-    """Store one delivery of a webhook. A listener judges it, by the routes that it has in force."""
+async def receive(connection: Connection, delivery: Delivery, *, source: str, instance: str) -> Heard:
+    """Store one delivery of a webhook, and that its source brought it.
+
+    A listener judges it, by the routes that it has in force.
+    """
     heard = hear(delivery, (), instance=instance)
     if heard.state is not EventState.QUARANTINED:
         heard = msgspec.structs.replace(heard, state=EventState.STORED, reason=None)
-    await record(connection, [heard], instance=instance)
+    recorded = await record(connection, [heard], instance=instance, heard_at=datetime.now(UTC))
+    await sources.heard(connection, source, new=recorded.new, again=recorded.again)
     return heard
 
 
@@ -187,24 +212,30 @@ async def judge(
     new = 0
     for trigger in heard.triggers:
         new += await add_effect(connection, look.id, trigger, instance=instance)
-    reason = heard.reason
-    if heard.state is EventState.MATCHED and not new and heard.triggers:
-        reason = "already triggered"
     await connection.execute(
         _SQL["judge_event"],
         {
             "id": look.id,
             "told": look.told,
             "state": heard.state.value,
-            "reason": storable(reason),
+            "reason": storable(heard.reason),
             "kind": heard.kind,
             "subject": heard.subject or None,
             "look_at": look_at if heard.state is EventState.STORED else None,
         },
     )
+    if heard.state is EventState.MATCHED and not new:
+        await _same_as(connection, look.id, heard.triggers)
     if heard.state is EventState.IGNORED:
         await end_target(connection, look.id, "pass", f"nothing to do: {heard.reason}")
     return new
+
+
+async def _same_as(connection: Connection, event: int, triggers: Sequence[Trigger]) -> None:
+    """Note of which other event what this one triggers was triggered already, if it was of another one."""
+    for trigger in triggers:
+        about = {"event": event, "route": trigger.route, "dedup": trigger.dedup}
+        await connection.execute(_SQL["same_as"], about)
 
 
 async def end_target(connection: Connection, event: int, verdict: str, reason: str) -> None:
@@ -235,31 +266,71 @@ async def skip(connection: Connection, key: str, *, reason: str) -> bool:
     return events + effects > 0
 
 
-async def list_events(
+class Page(msgspec.Struct, frozen=True):
+    """Events as JSON, newest first, shaped as `events.told.EventRow`. next: `before` of the page after it."""
+
+    rows: bytes
+    next: int | None
+
+
+async def list_events(connection: Connection, **which: Any) -> bytes:
+    """The rows of `page`."""
+    return (await page(connection, **which)).rows
+
+
+async def page(
     connection: Connection,
     *,
     limit: int = 100,
     before: int | None = None,
+    show: Show = Show.ALL,
     key: str | None = None,
     state: str | None = None,
     route: str | None = None,
     source: str | None = None,
+    heard_by: str | None = None,
     only: Collection[str] | None = None,
-) -> bytes:
-    """Events as JSON, newest first, each with its effects. before: the id after which a page goes on;
-    state: of the event or of one of its effects; only: sources beside which none is told."""
+) -> Page:
+    """A page of the journal, each event with its effects.
+
+    before: the id after which a page goes on; state: of the event or of one of its effects; heard_by: the
+    route of the queue, or the poll, that brought it; only: sources beside which none is told.
+    """
+    limit = max(1, min(limit, 1000))
+    ids = await _ids(connection, show, limit=limit, before=before)
     values = {
-        "limit": max(1, min(limit, 1000)),
+        "limit": limit,
         "before": before,
+        "ids": ids,
         "key": key,
-        "state": state,
+        "state": EventState.IGNORED.value if show is Show.IGNORED else state,
         "route": route,
         "source": source,
+        "heard_by": heard_by,
         "only": None if only is None else sorted(only),
     }
     found = await (await connection.execute(_SQL["list_events"], values)).fetchone()
     assert found is not None
-    return bytes(found[0])
+    rows, count, last = found
+    if ids is not None:
+        # other conditions may leave less of them than a page holds, and more follow all the same
+        return Page(bytes(rows), min(ids) if len(ids) == limit else None)
+    return Page(bytes(rows), last if count == limit else None)
+
+
+async def _ids(connection: Connection, show: Show, *, limit: int, before: int | None) -> list[int] | None:
+    """The events to show where they are few among many, None where all may be."""
+    if show in (Show.ALL, Show.IGNORED):
+        return None
+    found = await connection.execute(_SQL[f"ids_{show}"], {"limit": limit, "before": before})
+    return [number for (number,) in await found.fetchall()]
+
+
+async def count_failed(connection: Connection) -> int:
+    """Tasks that failed within a day, and what is in quarantine."""
+    row = await (await connection.execute(_SQL["count_failed"])).fetchone()
+    assert row is not None
+    return int(row[0])
 
 
 async def read_delivery(connection: Connection, key: str) -> Delivery | None:
@@ -281,7 +352,8 @@ async def known_effects(connection: Connection, route: str, dedups: Iterable[str
 
 
 async def purge(connection: Connection, *, age: timedelta, limit: int = 2000) -> int:
-    """Delete up to `limit` old events that nothing waits for; how many."""
+    """Delete up to `limit` old events that nothing waits for, and old counts; how many events."""
+    await connection.execute(_SQL["purge_counts"])
     return (await connection.execute(_SQL["purge"], {"age": age, "limit": limit})).rowcount
 
 

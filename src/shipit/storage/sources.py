@@ -57,9 +57,10 @@ async def move_cursor(connection: Connection, name: str, cursor: Any) -> None:
     await connection.execute(_SQL["move_cursor"], {"name": name, "cursor": Jsonb(cursor)})
 
 
-async def heard(connection: Connection, name: str) -> None:
-    """A source brought events."""
+async def heard(connection: Connection, name: str, *, new: int = 0, again: int = 0) -> None:
+    """A source brought events: so many new ones, and so many that were stored already."""
     await connection.execute(_SQL["source_heard"], {"name": name})
+    await connection.execute(_SQL["count_heard"], {"name": name, "new": new, "again": again})
 
 
 async def well(connection: Connection, name: str, *, depth: int | None = None) -> None:
@@ -73,8 +74,7 @@ async def ill(connection: Connection, name: str, error: str) -> None:
 
 
 async def list_sources(connection: Connection) -> bytes:
-    """Every source as JSON: name, cursor, is_connected, since, last_event_at, last_ok_at, error, reconnects,
-    depth."""
+    """Every source as JSON, shaped as `events.told.SourceRow` with its cursor."""
     row = await (await connection.execute(_SQL["list_sources"])).fetchone()
     assert row is not None
     return bytes(row[0])

@@ -1,145 +1,39 @@
 # SPDX-License-Identifier: MPL-2.0
-"""The listener's journal over HTTP: what was heard and what came of it; sources; replay and skip."""
+"""The listener's journal over HTTP: what was heard and what came of it; sources, quarantine, replay, skip."""
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
-from typing import Annotated, Any
 
 import msgspec
-from msgspec import Meta
 
 from shipit.errors import Missing
-from shipit.events.states import EffectState, EventState
+from shipit.events import standing
+from shipit.events.states import EventState
+from shipit.events.told import EventRow, SourceRow
 from shipit.storage import journal, sources
+from shipit.storage.journal import Show
 from shipit.storage.pool import Connection
 from shipit.web import reading
+from shipit.web.event_answers import (
+    PLACE,
+    EventAnswer,
+    EventsAnswer,
+    EventsQuery,
+    Held,
+    QuarantineAnswer,
+    Replayed,
+    SkipBody,
+    Skipped,
+    SourcesAnswer,
+)
+from shipit.web.event_showing import Shower, heard_by, only_open, shown_held, shown_source, shows_body
 from shipit.web.house import Answer, Asked, Contract, endpoint, house, json_answer, viewer
 from shipit.web.scopes import Right
 from shipit.web.viewer import Audience
 
-OPEN_SOURCES = frozenset({"pulse", "pushlog"})
-"""What they tell anybody may read where it comes from; the others tell us what only we may see."""
-_Name = Annotated[str, Meta(min_length=1, max_length=300)]
-_PLACE = 2**53 - 1
-
-
-class EffectRow(msgspec.Struct, frozen=True, kw_only=True):
-    """One trigger of a route. payload: null where it holds what only some may see."""
-
-    id: int
-    route: str
-    sink: str
-    dedup: str
-    generation: int
-    payload: Any
-    task_id: str
-    former_tasks: list[str]
-    state: EffectState
-    error_class: str | None
-    error: str | None
-    attempts: int
-    recreations: int
-    is_weak: bool
-    due_at: datetime | None
-    fired_at: datetime | None
-    task_state: str | None
-    task_reason: str | None
-    resolved_at: datetime | None
-
-
-class EventRow(msgspec.Struct, frozen=True, kw_only=True):
-    """One event with its effects. event: what it tells; told: how often it came."""
-
-    id: int
-    key: str
-    source: str
-    exchange: str
-    routing_key: str
-    event: str | None
-    subject: str
-    state: EventState
-    reason: str | None
-    told: int
-    looks: int
-    received_at: datetime
-    judged_at: datetime | None
-    effects: list[EffectRow]
-
-
-class EventsAnswer(msgspec.Struct, frozen=True, kw_only=True):
-    """Events, newest first. next: `before` of the page that follows."""
-
-    events: list[EventRow]
-    next: int | None
-
-
-class EventAnswer(msgspec.Struct, frozen=True, kw_only=True):
-    """One event. body: as it came, null where only some may see it or it is no text."""
-
-    event: EventRow
-    body: str | None
-
-
-class SourceRow(msgspec.Struct, frozen=True, kw_only=True):
-    """One source. lag_seconds: since its last sign of life, None before the first; depth: deliveries that
-    wait at the broker."""
-
-    name: str
-    is_connected: bool
-    since: datetime
-    last_event_at: datetime | None
-    last_ok_at: datetime | None
-    error: str | None
-    reconnects: int
-    depth: int | None
-    lag_seconds: float | None = None
-
-
-class SourcesAnswer(msgspec.Struct, frozen=True, kw_only=True):
-    """The sources. alive_at: when a listener last lived; oldest: seconds it waits, 0 when none does."""
-
-    sources: list[SourceRow]
-    alive_at: datetime | None
-    oldest_event_seconds: float
-    oldest_effect_seconds: float
-    stored: int
-    due: int
-    followed: int
-    quarantined: int
-
-
-class EventsQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Which events. before: `next` of the page before; state: of the event or of one of its effects."""
-
-    limit: Annotated[int, Meta(ge=1, le=1000)] = 100
-    before: Annotated[int, Meta(ge=1, le=_PLACE)] | None = None
-    state: Annotated[str, Meta(pattern=f"^({'|'.join(sorted({*EventState, *EffectState}))})$")] | None = None
-    route: _Name | None = None
-    source: _Name | None = None
-    key: _Name | None = None
-
-
-class SkipBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Why nothing shall happen."""
-
-    reason: Annotated[str, Meta(min_length=1, max_length=500)]
-
-
-class Replayed(msgspec.Struct, frozen=True, kw_only=True):
-    """The event is looked at again. effects: how many refused or skipped ones are tried again."""
-
-    key: str
-    effects: int
-
-
-class Skipped(msgspec.Struct, frozen=True, kw_only=True):
-    """Whether anything waited that now does not."""
-
-    key: str
-    waited: bool
-
+QUARANTINE_ROWS = 50
 
 _rows = msgspec.json.Decoder(list[EventRow])
 _sources = msgspec.json.Decoder(list[SourceRow])
@@ -149,27 +43,29 @@ _sources = msgspec.json.Decoder(list[SourceRow])
     "GET",
     "/api/events",
     Contract(
-        right=Right.USER,
-        summary="The journal, newest first, each event with its effects",
+        right=Right.READ,
+        summary="The journal, newest first, each event with its effects and how they stand",
         query=EventsQuery,
         answer=EventsAnswer,
     ),
 )
 async def list_events(request: Asked) -> Answer:
-    """A page of the journal."""
+    """A page of the journal. Strangers see events of open sources only."""
     query = reading.query(request, EventsQuery)
+    which = msgspec.structs.asdict(query)
+    which["source"], which["heard_by"] = heard_by(query.source)
     async with house(request).database.connection() as connection:
-        rows = _rows.decode(await journal.list_events(connection, **msgspec.structs.asdict(query)))
-    shown = [visible(row, viewer(request).audience) for row in rows]
-    more = rows[-1].id if len(rows) == query.limit else None
-    return json_answer(EventsAnswer(events=shown, next=more))
+        page = await journal.page(connection, only=only_open(request), **which)
+    show = Shower(request)
+    rows = [show(row) for row in _rows.decode(page.rows)]
+    return json_answer(EventsAnswer(events=rows, next=page.next, as_of=show.now))
 
 
 @endpoint(
     "GET",
     "/api/events/{event:str}",
     Contract(
-        right=Right.USER,
+        right=Right.READ,
         summary="One event by its key (or its id), with the body as it came",
         answer=EventAnswer,
         parts=("event",),
@@ -177,25 +73,75 @@ async def list_events(request: Asked) -> Answer:
 )
 async def read_event(request: Asked) -> Answer:
     """One event."""
-    audience = viewer(request).audience
     async with house(request).database.connection() as connection:
         row = await _find(connection, request)
         delivery = await journal.read_delivery(connection, row.key)
-    body = None
-    if delivery is not None and shows_body(row, audience):
-        body = _text(delivery.body)
-    return json_answer(EventAnswer(event=visible(row, audience), body=body))
+    body, cc = None, list[str]()
+    if delivery is not None and shows_body(row, viewer(request).audience):
+        body, cc = _text(delivery.body), list(delivery.cc)
+    return json_answer(EventAnswer(event=Shower(request)(row), body=body, cc=cc))
 
 
 @endpoint(
     "GET",
     "/api/sources",
-    Contract(right=Right.USER, summary="Where each source of events stands", answer=SourcesAnswer),
+    Contract(right=Right.READ, summary="Where each source of events stands", answer=SourcesAnswer),
 )
 async def list_sources(request: Asked) -> Answer:
-    """The sources."""
+    """The sources. Why one does not answer is not for strangers: the words may name hosts."""
+    ours, now = house(request).settings.listener, datetime.now(UTC)
+    silent = timedelta(minutes=ours.silent_minutes)
+    is_public = viewer(request).audience is Audience.PUBLIC
     async with house(request).database.connection() as connection:
-        return json_answer(await read_sources(connection, now=datetime.now(UTC)))
+        rows = _sources.decode(await sources.list_sources(connection))
+        figures = await journal.figures(connection)
+        alive_at = await sources.last_life(connection)
+        failed = await journal.count_failed(connection)
+    return json_answer(
+        SourcesAnswer(
+            sources=[shown_source(row, now=now, silent=silent, is_public=is_public) for row in rows],
+            alive_at=alive_at,
+            is_alive=alive_at is not None and now - alive_at <= silent,
+            oldest_event_seconds=figures["oldest_event"],
+            oldest_effect_seconds=figures["oldest_effect"],
+            stored=int(figures["stored"]),
+            due=int(figures["due"]),
+            followed=int(figures["followed"]),
+            quarantined=int(figures["quarantined"]),
+            failed=failed,
+            retention_days=ours.retention_days,
+            as_of=now,
+        )
+    )
+
+
+@endpoint(
+    "GET",
+    "/api/quarantine",
+    Contract(
+        right=Right.READ,
+        summary="What could not be handled, why, and what a replay would do",
+        answer=QuarantineAnswer,
+    ),
+)
+async def list_quarantine(request: Asked) -> Answer:
+    """What is in quarantine."""
+    show = Shower(request)
+    held: list[Held] = []
+    async with house(request).database.connection() as connection:
+        page = await journal.page(
+            connection, limit=QUARANTINE_ROWS, show=Show.QUARANTINED, only=only_open(request)
+        )
+        for row in _rows.decode(page.rows):
+            again = None
+            if row.state is EventState.QUARANTINED:
+                delivery = await journal.read_delivery(connection, row.key)
+                again = show.routes.heard_again(delivery) if delivery is not None else None
+            held.append(shown_held(row, show(row), standing.outlook(row, again)))
+        figures = await journal.figures(connection)
+    may = viewer(request).has(Right.REPLAY)
+    total = int(figures["quarantined"])
+    return json_answer(QuarantineAnswer(held=held, total=total, may_replay=may, as_of=show.now))
 
 
 @endpoint(
@@ -237,59 +183,16 @@ async def skip(request: Asked) -> Answer:
     return json_answer(Skipped(key=row.key, waited=waited))
 
 
-HANDLERS = [list_events, read_event, list_sources, replay, skip]
-
-
-async def read_events(connection: Connection, audience: Audience, **which: Any) -> list[EventRow]:
-    """The events somebody may see, as `journal.list_events` selects them; strangers see open sources only."""
-    only = OPEN_SOURCES if audience is Audience.PUBLIC else None
-    rows = _rows.decode(await journal.list_events(connection, only=only, **which))
-    return [visible(row, audience) for row in rows]
-
-
-async def read_sources(connection: Connection, *, now: datetime) -> SourcesAnswer:
-    """Where everything stands at `now`."""
-    rows = _sources.decode(await sources.list_sources(connection))
-    figures = await journal.figures(connection)
-    return SourcesAnswer(
-        sources=[msgspec.structs.replace(row, lag_seconds=_lag(row, now)) for row in rows],
-        alive_at=await sources.last_life(connection),
-        oldest_event_seconds=figures["oldest_event"],
-        oldest_effect_seconds=figures["oldest_effect"],
-        stored=int(figures["stored"]),
-        due=int(figures["due"]),
-        followed=int(figures["followed"]),
-        quarantined=int(figures["quarantined"]),
-    )
-
-
-def shows_body(row: EventRow, audience: Audience) -> bool:
-    """Whether somebody may see what a delivery held."""
-    return row.source in OPEN_SOURCES or audience is Audience.TRUSTED
-
-
-def visible(row: EventRow, audience: Audience) -> EventRow:
-    """The event as somebody may see it: what its effects send is made of its body."""
-    if audience is Audience.PUBLIC:
-        # what a service answered may tell who we are there
-        effects = [msgspec.structs.replace(each, error=each.error and "refused") for each in row.effects]
-    elif shows_body(row, audience):
-        return row
-    else:
-        effects = [msgspec.structs.replace(each, payload=None) for each in row.effects]
-    return msgspec.structs.replace(row, effects=effects)
-
-
-def _lag(row: SourceRow, now: datetime) -> float | None:
-    return None if row.last_ok_at is None else max(0.0, (now - row.last_ok_at).total_seconds())
+HANDLERS = [list_events, read_event, list_sources, list_quarantine, replay, skip]
 
 
 async def _find(connection: Connection, request: Asked) -> EventRow:
     """The event a path names. A key may hold slashes, which no path can carry; then its id does."""
+    only = only_open(request)
     name = reading.name(request.path_params["event"], "event")
-    rows = _rows.decode(await journal.list_events(connection, limit=1, key=name))
-    if not rows and name.isascii() and name.isdigit() and int(name[:20]) <= _PLACE:
-        found = _rows.decode(await journal.list_events(connection, limit=1, before=int(name) + 1))
+    rows = _rows.decode(await journal.list_events(connection, limit=1, key=name, only=only))
+    if not rows and name.isascii() and name.isdigit() and int(name[:20]) <= PLACE:
+        found = _rows.decode(await journal.list_events(connection, limit=1, before=int(name) + 1, only=only))
         rows = [row for row in found if row.id == int(name)]
     if not rows:
         raise Missing(f"there is no event {name!r}")

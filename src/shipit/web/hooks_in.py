@@ -13,15 +13,15 @@ from msgspec import Meta
 
 from shipit.errors import Missing
 from shipit.events import signatures
+from shipit.events.standing import WEBHOOKS
 from shipit.events.types import Delivery
 from shipit.settings import Secret
-from shipit.storage import journal, sources
+from shipit.storage import journal
 from shipit.web import reading
 from shipit.web.house import Answer, Asked, Contract, endpoint, house, json_answer
 from shipit.web.problems import UnsupportedMedia
 from shipit.web.scopes import Right
 
-SOURCES = {"github": "webhook:github", "herald": "webhook:herald", "harbormaster": "webhook:harbormaster"}
 _STATUSES = (HTTPStatus.UNAUTHORIZED, HTTPStatus.NOT_FOUND)
 _Text = Annotated[str, Meta(max_length=300)]
 
@@ -129,6 +129,7 @@ def _password(authorization: str) -> str:
 async def _store(request: Asked, delivery: Delivery) -> Answer:
     things = house(request)
     async with things.database.connection() as connection:
-        heard = await journal.receive(connection, delivery, instance=things.settings.instance)
-        await sources.heard(connection, SOURCES[delivery.source])
+        heard = await journal.receive(
+            connection, delivery, source=WEBHOOKS[delivery.source], instance=things.settings.instance
+        )
     return json_answer(Stored(heard.key), HTTPStatus.ACCEPTED)

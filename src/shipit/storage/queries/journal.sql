@@ -4,9 +4,10 @@
 -- A batch of deliveries. What came before is counted; told again by the same queue, a resolved group is looked
 -- at anew, since it may hold more by now.
 insert into events (key, source, exchange, routing_key, cc, body, via, kind, subject, state, reason, look_at,
-    judged_at)
+    judged_at, heard_at)
 select key, source, exchange, routing_key, string_to_array(cc, E'\n'), body, array[via], kind, subject, state,
-    reason, case when state = 'stored' then now() end, case when state <> 'stored' then now() end
+    reason, case when state = 'stored' then now() end, case when state <> 'stored' then now() end,
+    %(heard_at)s::timestamptz
 from unnest(%(key)s::text[], %(source)s::text[], %(exchange)s::text[], %(routing_key)s::text[], %(cc)s::text[],
     %(body)b::bytea[], %(via)s::text[], %(kind)s::text[], %(subject)s::text[], %(state)s::text[],
     %(reason)s::text[]) as heard(key, source, exchange, routing_key, cc, body, via, kind, subject, state, reason)
@@ -47,6 +48,12 @@ select id, event, true as is_new from made
 union all
 select id, event, false from effects
 where route = %(route)s and dedup = %(dedup)s and generation = %(generation)s and not exists (select from made)
+
+-- name: same_as
+-- What an event would trigger was triggered already; by itself before, it has nothing to say.
+update events set reason = 'same as event ' || other.event
+from (select event from effects where route = %(route)s and dedup = %(dedup)s order by generation limit 1) as other
+where id = %(event)s and other.event <> %(event)s
 
 -- name: newest_generation
 -- The newest effect about the same, locked.
@@ -194,12 +201,13 @@ update effects set state = 'skipped', error = %(reason)s, claimed_until = null
 where event = (select id from events where key = %(key)s) and state in ('due', 'quarantined') returning id
 
 -- name: list_events
--- Newest first, each with its effects.
-select convert_to(coalesce(json_agg(row order by (row->>'id')::bigint desc)::text, '[]'), 'UTF8') from (
-    select json_build_object(
+-- Newest first, each with its effects. heard_by: the queue or poll that brought it.
+select convert_to(coalesce(json_agg(row order by id desc)::text, '[]'), 'UTF8'), count(*), min(id) from (
+    select e.id, json_build_object(
         'id', e.id, 'key', e.key, 'source', e.source, 'exchange', e.exchange, 'routing_key', e.routing_key,
         'event', e.kind, 'subject', e.subject, 'state', e.state, 'reason', e.reason, 'told', e.told,
-        'looks', e.looks, 'received_at', e.received_at, 'judged_at', e.judged_at,
+        'looks', e.looks, 'heard_at', e.heard_at, 'received_at', e.received_at, 'judged_at', e.judged_at,
+        'via', e.via,
         'effects', (
             select coalesce(json_agg(json_build_object(
                 'id', f.id, 'route', f.route, 'sink', f.sink, 'dedup', f.dedup, 'generation', f.generation,
@@ -211,13 +219,49 @@ select convert_to(coalesce(json_agg(row order by (row->>'id')::bigint desc)::tex
             from effects f where f.event = e.id)) as row
     from events e
     where (%(before)s::bigint is null or e.id < %(before)s)
+        and (%(ids)s::bigint[] is null or e.id = any(%(ids)s))
         and (%(key)s::text is null or e.key = %(key)s)
         and (%(state)s::text is null or e.state = %(state)s
             or exists (select from effects f where f.event = e.id and f.state = %(state)s))
         and (%(route)s::text is null or exists (select from effects f where f.event = e.id and f.route = %(route)s))
         and (%(source)s::text is null or e.source = %(source)s)
+        and (%(heard_by)s::text is null
+            or exists (select from unnest(e.via) v
+                where v = %(heard_by)s or right(v, length(%(heard_by)s) + 1) = '/' || %(heard_by)s))
         and (%(only)s::text[] is null or e.source = any(%(only)s))
     order by e.id desc limit %(limit)s) as rows
+
+-- name: ids_triggered
+-- Events with effects; looked up by these and not by the events, of which few have any.
+select distinct event from effects where (%(before)s::bigint is null or event < %(before)s)
+order by event desc limit %(limit)s
+
+-- name: ids_waiting
+select id from events where state = 'stored' and (%(before)s::bigint is null or id < %(before)s)
+union
+select event from effects where state in ('due', 'firing') and (%(before)s::bigint is null or event < %(before)s)
+order by 1 desc limit %(limit)s
+
+-- name: ids_quarantined
+select id from events where state = 'quarantined' and (%(before)s::bigint is null or id < %(before)s)
+union
+select event from effects where state = 'quarantined' and (%(before)s::bigint is null or event < %(before)s)
+order by 1 desc limit %(limit)s
+
+-- name: ids_failed
+-- Events whose task failed, or which are in quarantine.
+select id from events where state = 'quarantined' and (%(before)s::bigint is null or id < %(before)s)
+union
+select event from effects where (state = 'quarantined' or task_state in ('failed', 'exception') and state = 'done')
+    and (%(before)s::bigint is null or event < %(before)s)
+order by 1 desc limit %(limit)s
+
+-- name: count_failed
+-- Tasks that failed within a day, and what is in quarantine.
+select (select count(*) from events where state = 'quarantined')
+    + (select count(*) from effects where state = 'quarantined')
+    + (select count(*) from effects where state = 'done' and task_state in ('failed', 'exception')
+        and resolved_at > now() - interval '1 day')
 
 -- name: read_delivery
 select source, exchange, routing_key, cc, body, via[1], key from events where key = %(key)s
@@ -235,6 +279,13 @@ insert into event_sources (name, last_event_at, last_ok_at, is_connected) values
 on conflict (name) do update set last_event_at = now(), last_ok_at = now(), error = null,
     since = case when event_sources.is_connected then event_sources.since else now() end, is_connected = true
 
+-- name: count_heard
+-- By ten minutes, so that a page need not count events.
+insert into source_counts (name, bucket, events, repeated)
+values (%(name)s, date_bin('10 minutes', now(), 'epoch'), %(new)s, %(again)s)
+on conflict (name, bucket) do update set events = source_counts.events + excluded.events,
+    repeated = source_counts.repeated + excluded.repeated
+
 -- name: source_well
 insert into event_sources (name, last_ok_at, is_connected, depth) values (%(name)s, now(), true, %(depth)s)
 on conflict (name) do update set last_ok_at = now(), error = null, depth = excluded.depth,
@@ -248,7 +299,20 @@ on conflict (name) do update set error = excluded.error, reconnects = event_sour
 -- name: list_sources
 select convert_to(coalesce(json_agg(json_build_object('name', name, 'cursor', cursor, 'is_connected', is_connected,
     'since', since, 'last_event_at', last_event_at, 'last_ok_at', last_ok_at, 'error', error,
-    'reconnects', reconnects, 'depth', depth) order by name)::text, '[]'), 'UTF8') from event_sources
+    'reconnects', reconnects, 'depth', depth, 'today', today, 'repeated', repeated, 'recent', recent)
+    order by name)::text, '[]'), 'UTF8')
+from event_sources s,
+    lateral (
+        select coalesce(sum(c.events), 0) as today, coalesce(sum(c.repeated), 0) as repeated from source_counts c
+        where c.name = s.name and c.bucket >= date_trunc('day', now() at time zone 'UTC') at time zone 'UTC') as counts,
+    lateral (
+        select json_agg(coalesce(c.events, 0) order by b) as recent
+        from generate_series(date_bin('10 minutes', now(), 'epoch') - interval '290 minutes',
+            date_bin('10 minutes', now(), 'epoch'), interval '10 minutes') as b
+        left join source_counts c on c.name = s.name and c.bucket = b) as spark
+
+-- name: purge_counts
+delete from source_counts where bucket < now() - interval '8 days'
 
 -- name: sources_to_alarm
 -- Sources out of reach for longer than allowed, whose alarm nobody raised.

@@ -142,13 +142,16 @@ async def revisions_of(doors: Doors, numbers: Iterable[int]) -> dict[int, Revisi
 
 
 def numbers_of(requests: Iterable[Request]) -> set[int]:
-    """The revisions that the series of these requests are made of."""
-    return {
+    """The revisions that these requests' series are made of, and those that decisions are made on."""
+    rows = tuple(requests)
+    patches = {
         int(patch.name.removeprefix("D"))
-        for request in requests
+        for request in rows
         for patch in request.series
         if patch.source is PatchSource.REVISION
     }
+    places = (place for request in rows for place in request.places if place.is_uplift)
+    return patches | {place.revision for place in places if place.revision is not None}
 
 
 def reading_digest(
@@ -158,7 +161,8 @@ def reading_digest(
 
     The bug's last change, the trains' flags, and how the revisions stand that its series are made of.
     """
-    said = [changed.isoformat()]
+    # The word changes when more is read of a bug than before, so that each is read once more.
+    said = ["places", changed.isoformat()]
     said += [f"{train.name}|{train.approval_flag}|{train.repository}" for train in trains]
     for number in sorted(numbers_of(requests)):
         one = revisions.get(number)

@@ -5,16 +5,19 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
+from functools import partial
 
 from shipit.trains.types import Train
 from shipit.uplift.flags import Reading, readings
 from shipit.uplift.form_choice import FoundForm, choose, uplift_forms
 from shipit.uplift.forms import form_of_revision
 from shipit.uplift.landings import CommitFact, Landed, landed_on_main
+from shipit.uplift.places import places_of
 from shipit.uplift.series import (
     RULES,
     Rules,
     Series,
+    is_for_train,
     of_attachments,
     of_landings,
     of_revisions,
@@ -132,6 +135,13 @@ def _request(
         decided_at=last.decided_at,
         form=form or _field_form(numbers, revisions),
         older_forms=older,
+        places=places_of(
+            [(one.attachment, _number(one, by_id, rules)) for one in mine],
+            train.approval_flag or "",
+            bug,
+            revisions,
+            partial(is_for_train, train=train),
+        ),
     )
 
 

@@ -210,6 +210,27 @@ class Form(msgspec.Struct, frozen=True, kw_only=True):
     is_parsed: bool = True
 
 
+class Place(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One place where a request is asked and answered: a flag, and the revision it mirrors, if any.
+
+    attachment: that carries the flag, None for a flag on the bug itself. flag: its id, None when it is not
+    set. status: "?", "+", "-" or "" when it is not set. revision: number of the Phabricator revision that the
+    attachment stands for; phid None: Phabricator does not show it to us. author: user name there.
+    is_uplift: the revision was made for the train, so that the decision is made on it.
+    """
+
+    attachment: int | None
+    flag: int | None = None
+    status: str = ""
+    setter: str | None = None
+    revision: int | None = None
+    phid: str | None = None
+    revision_status: str | None = None
+    author: str | None = None
+    diff: int | None = None
+    is_uplift: bool = False
+
+
 class Request(msgspec.Struct, frozen=True, kw_only=True):
     """One uplift request: (bug, train, patch set).
 
@@ -217,6 +238,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     series: patches in landing order; empty with `series_reason` when there is nothing to try yet.
     decided_* None while requested.
     form: the newest one that belongs to it; older_forms: those before it, newest first.
+    places: where a decision about it would be written.
     """
 
     uid: str
@@ -232,3 +254,4 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     decided_at: datetime | None = None
     form: Form | None = None
     older_forms: tuple[Form, ...] = ()
+    places: tuple[Place, ...] = ()

@@ -36,14 +36,14 @@ with bug as (
         gone_at = null
 ), asked as (
     insert into requests (uid, bug, train, state, target_major, attachments, series, series_digest, series_reason,
-        requested_by, requested_at, decided_by, decided_at, form, first_seen, last_seen, closed_at, history)
+        requested_by, requested_at, decided_by, decided_at, form, places, first_seen, last_seen, closed_at, history)
     select q->'request'->>'uid', %(bug)s, q->'request'->>'train', q->'request'->>'state',
         (q->>'target_major')::int,
         array(select jsonb_array_elements_text(q->'request'->'attachments')::bigint),
         q->'request'->'series', q->>'series_digest', q->'request'->>'series_reason',
         q->'request'->>'requested_by', (q->'request'->>'requested_at')::timestamptz,
         q->'request'->>'decided_by', (q->'request'->>'decided_at')::timestamptz,
-        nullif(q->'request'->'form', 'null'), %(read_at)s, %(read_at)s,
+        nullif(q->'request'->'form', 'null'), coalesce(q->'request'->'places', '[]'), %(read_at)s, %(read_at)s,
         case when q->'request'->>'state' = 'cleared' then %(read_at)s::timestamptz end,
         coalesce(%(more)s::jsonb -> (q->'request'->>'uid'), '[]')
     from jsonb_array_elements(%(requests)s::jsonb) q
@@ -52,7 +52,7 @@ with bug as (
         attachments = excluded.attachments, series = excluded.series, series_digest = excluded.series_digest,
         series_reason = excluded.series_reason, requested_by = excluded.requested_by,
         requested_at = excluded.requested_at, decided_by = excluded.decided_by, decided_at = excluded.decided_at,
-        form = excluded.form, last_seen = excluded.last_seen,
+        form = excluded.form, places = excluded.places, last_seen = excluded.last_seen,
         closed_at = case when excluded.closed_at is null then null
                          else coalesce(requests.closed_at, excluded.closed_at) end,
         history = requests.history || excluded.history
@@ -146,7 +146,7 @@ select convert_to('{"trains":' || (
                 'uid', r.uid, 'bug', r.bug, 'train', r.train, 'state', r.state, 'attachments', r.attachments,
                 'series', r.series, 'series_reason', r.series_reason, 'requested_by', r.requested_by,
                 'requested_at', r.requested_at, 'decided_by', r.decided_by, 'decided_at', r.decided_at,
-                'form', r.form),
+                'form', r.form, 'places', r.places),
             'target_major', r.target_major, 'series_digest', r.series_digest,
             'trial', (
                 select json_build_object('tip', n.tip, 'series_digest', n.series_digest, 'key', n.key,
@@ -160,7 +160,9 @@ select convert_to('{"trains":' || (
     where b.gone_at is null
 ), '') || '],"wishes":' || (
     select coalesce(json_agg(json_build_object(
-        'uid', w.uid, 'kind', w.kind, 'subject', w.subject, 'asked_at', w.asked_at
+        'uid', w.uid, 'kind', w.kind, 'subject', w.subject, 'asked_at', w.asked_at, 'detail', w.detail,
+        'series', coalesce((select v.series from series_versions v
+            where v.request = w.subject and v.digest = w.detail), '[]')
     ) order by w.asked_at, w.uid), '[]')::text
     from (select * from wishes where done_at is null order by asked_at, uid limit 500) w
 ) || ',"unsent":' || (

@@ -315,6 +315,24 @@ class Steps(_Section, frozen=True, kw_only=True):
     balrog_url: Annotated[
         Url | None, Meta(description="Balrog's admin API; None: its changes cannot be watched")
     ] = None
+    balrog_token: Annotated[
+        Secret | None, Meta(description="Bearer token the runner raises rates in Balrog with")
+    ] = None
+
+
+class Decisions(_Section, frozen=True, kw_only=True):
+    """What release managers decide here, and whether it is written outside."""
+
+    enabled: Annotated[
+        bool,
+        Meta(
+            description="Whether decisions are written to Bugzilla and Phabricator, each with its decider's "
+            "own key; without it, or without secret_key, all is read-only (shadow mode)"
+        ),
+    ] = False
+    hold_seconds: Annotated[
+        float, Meta(ge=0, le=600, description="Seconds for which a decision may be taken back unsent")
+    ] = 10.0
 
 
 class Settings(_Section, frozen=True, kw_only=True):
@@ -332,6 +350,7 @@ class Settings(_Section, frozen=True, kw_only=True):
     pulse: Pulse = Pulse()
     listener: Listener = Listener()
     steps: Steps = Steps()
+    decisions: Decisions = Decisions()
     repositories: tuple[Repository, ...] = ()
     trains: tuple[TrainRule, ...] = ()
     sources: Annotated[tuple[dict[str, Any], ...], Meta(description="What the listener hears")] = ()
@@ -342,10 +361,15 @@ class Settings(_Section, frozen=True, kw_only=True):
     secret_key: Annotated[
         tuple[Secret, ...],
         Meta(
-            description="Keys for what is encrypted at rest (decisions, which nothing here stores yet): "
-            "the first encrypts, all decrypt"
+            description="Secrets that encrypt people's keys at rest: the first encrypts, all decrypt; any "
+            "text of at least 16 characters each"
         ),
     ] = ()
+
+    @property
+    def is_shadow(self) -> bool:
+        """Whether nothing is written to Bugzilla and Phabricator from here."""
+        return not (self.decisions.enabled and self.secret_key)
 
     def repository(self, name: str) -> Repository:
         """The repository of that name; Missing is impossible after `load` checked the trains."""
@@ -376,6 +400,7 @@ ENVIRONMENT: dict[str, tuple[str, str]] = {
     "SHIPIT_CACHE": ("bot", "cache"),
     "SHIPIT_PULSE_URL": ("pulse", "url"),
     "SHIPIT_STEPS_ALLOW_LOOPBACK": ("steps", "allow_loopback"),
+    "SHIPIT_DECISIONS": ("decisions", "enabled"),
 }
 
 FetchSecret = Callable[[str, str], str]
@@ -392,6 +417,7 @@ _SECTIONS: dict[str, type[msgspec.Struct]] = {
     "pulse": Pulse,
     "listener": Listener,
     "steps": Steps,
+    "decisions": Decisions,
 }
 
 

@@ -70,7 +70,7 @@ async def show(request: Asked) -> Answer:
             rights=rights_of(who, is_public=things.settings.backend.public_read),
             decide=[each for each in names if who.holds(_DECIDE + each)],
             sign=groups_of(who.scopes),
-            shadow=not things.settings.secret_key,
+            shadow=things.settings.is_shadow,
             keys=Keys(False, False),
             csrf=things.sessions.csrf(request) if things.sessions and has_session else None,
             login_url=login_path("/") if who.is_anonymous and things.sessions else None,

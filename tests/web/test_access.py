@@ -55,6 +55,8 @@ TABLE: dict[tuple[str, str], tuple[dict[str | None, object], dict[str | None, ob
     ("GET", "/api/requests/{uid:str}"): READ,
     ("GET", "/api/bugs/{bug:str}"): READ,
     ("POST", "/api/requests/{uid:str}/wishes"): (USERS, USERS),
+    ("GET", "/api/requests/{uid:str}/evidence"): READ,
+    ("PUT", "/api/requests/{uid:str}/details"): (BOTS, BOTS),
     ("GET", "/api/people"): (USERS, USERS),
     ("GET", "/api/board/{train:str}/lists"): READ,
     ("PUT", "/api/board/lists"): (BOTS, BOTS),

@@ -16,9 +16,17 @@ from shipit.uplift.report import Wish
 _SQL = load("work")
 
 
-async def ask(connection: Connection, kind: str, subject: str, *, asked_by: str | None) -> tuple[Wish, bool]:
+async def ask(
+    connection: Connection, kind: str, subject: str, *, asked_by: str | None, detail: str = ""
+) -> tuple[Wish, bool]:
     """The open wish for this, and whether it is new; asking twice makes one wish."""
-    wanted = {"uid": f"w-{secrets.token_hex(8)}", "kind": kind, "subject": subject, "asked_by": asked_by}
+    wanted = {
+        "uid": f"w-{secrets.token_hex(8)}",
+        "kind": kind,
+        "subject": subject,
+        "detail": detail,
+        "asked_by": asked_by,
+    }
     # Between the two statements somebody may fulfil the wish; then the second round makes a new one.
     for _ in range(3):
         cursor = await connection.execute(_SQL["ask_wish"], wanted)
@@ -51,4 +59,4 @@ async def finish(connection: Connection, uid: str, result: dict[str, Any]) -> No
 
 
 def _wish(row: tuple[Any, ...]) -> Wish:
-    return Wish(uid=row[0], kind=row[1], subject=row[2], asked_at=row[3])
+    return Wish(uid=row[0], kind=row[1], subject=row[2], asked_at=row[3], detail=row[4])

@@ -33,8 +33,8 @@ class FormShown(msgspec.Struct, frozen=True, kw_only=True):
 class PatchShown(msgspec.Struct, frozen=True, kw_only=True):
     """One patch of the series, in landing order.
 
-    added, deleted: lines; test_*: of them in tests; None while not measured (lacking says why). bake: how long
-    it is on main, in words. outcome, reason, conflicts: of its part in the newest trial, None without one.
+    added, deleted: lines; test_*: of them in tests; None while not measured (lacking says why). bake: how
+    long it is on main, in words. outcome, reason, conflicts: of its part in the newest trial.
     """
 
     name: str
@@ -84,7 +84,7 @@ class AskState(StrEnum):
 
 
 class ConflictPart(msgspec.Struct, frozen=True, kw_only=True):
-    """What does not merge. sentence says the state; view is there when ready (is_old: for an earlier trial)."""
+    """What does not merge. sentence: the state in words. view: when ready (is_old: for an earlier trial)."""
 
     state: AskState
     sentence: str
@@ -111,7 +111,7 @@ class InterdiffPart(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class VersionShown(msgspec.Struct, frozen=True, kw_only=True):
-    """One version of the series: digest, when we first saw it, its patches ("D1 (diff 5)"), and what it is."""
+    """One version of the series: its digest, when we first saw it, its patches ("D1, diff 5")."""
 
     digest: str
     seen_at: datetime

@@ -22,6 +22,7 @@ class Did(StrEnum):
     TOOK_BACK = "took back"
     LANDED = "landed"
     BACKED_OUT = "was backed out"
+    REVIEWED = "reviewed"
 
 
 class Deed(msgspec.Struct, frozen=True, kw_only=True):
@@ -105,11 +106,12 @@ def deeds(
     requests: Iterable[Request],
     *,
     landings: Mapping[str, Sequence[tuple[str, str, datetime]]] | None = None,
+    reviews: Mapping[str, Sequence[tuple[str, str, datetime]]] | None = None,
     undone: Iterable[Undone] = (),
 ) -> tuple[Deed, ...]:
     """What people did about a bug's requests, oldest first, each once.
 
-    landings: train → (author, commit, time) of what landed there.
+    landings: train → (author, commit, time) of what landed there. reviews: the same with the reviewer.
     """
     found: set[Deed] = set()
     numbers = set()
@@ -125,13 +127,12 @@ def deeds(
                     Deed(who=who, did=did, at=at, bug=request.bug, train=request.train, request=request.uid)
                 )
     for bug in numbers:
-        for train, those in (landings or {}).items():
-            for author, commit, at in those:
-                found.add(
-                    Deed(
-                        who=author, did=Did.LANDED, at=at, bug=bug, train=train, commit=commit, source="clone"
+        for did, rows in ((Did.LANDED, landings), (Did.REVIEWED, reviews)):
+            for train, those in (rows or {}).items():
+                for who, commit, at in those:
+                    found.add(
+                        Deed(who=who, did=did, at=at, bug=bug, train=train, commit=commit, source="clone")
                     )
-                )
         for one in undone:
             found.add(
                 Deed(

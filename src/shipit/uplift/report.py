@@ -7,7 +7,7 @@ Both sides import these types, so that neither can drift. Times are timezone-awa
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
@@ -17,7 +17,7 @@ from shipit.trains.types import Train
 from shipit.uplift.lists import ListName
 from shipit.uplift.needinfos import Needinfo
 from shipit.uplift.people import Deed
-from shipit.uplift.types import Flag, Request
+from shipit.uplift.types import Flag, PatchRef, Request
 
 
 class TrainReport(msgspec.Struct, frozen=True, kw_only=True):
@@ -239,13 +239,33 @@ class KnownBug(msgspec.Struct, frozen=True, kw_only=True):
 class Wish(msgspec.Struct, frozen=True, kw_only=True):
     """Something a page asked of a worker with the clone.
 
-    kind: "trial" or "bug"; subject: request uid or bug number.
+    kind: "trial", "bug", "conflict" (show what does not merge) or "interdiff"; subject: request uid, for
+    "bug" its number. detail: of an interdiff the digest of the older version, whose patches are `series`.
+    done_at: set when it was there already.
     """
 
     uid: str
     kind: str
     subject: str
     asked_at: datetime
+    detail: str = ""
+    series: tuple[PatchRef, ...] = ()
+    done_at: datetime | None = None
+
+
+class DetailReport(msgspec.Struct, frozen=True, kw_only=True):
+    """PUT /api/requests/{uid}/details: what a worker made for a request's page.
+
+    kind: "conflict" (content: shipit.merge.conflict_view.ConflictView) or "interdiff" (InterdiffView of
+    shipit.merge.interdiff). key: of everything it depends on (`conflict_key`, `interdiff_key` of
+    shipit.uplift.told).
+    """
+
+    request: str
+    kind: Literal["conflict", "interdiff"]
+    key: str
+    content: dict[str, Any]
+    made_at: datetime
 
 
 class KnownPlan(msgspec.Struct, frozen=True, kw_only=True):

@@ -22,6 +22,7 @@ from shipit.storage.pool import Database
 from shipit.web import (
     board_lists,
     events,
+    evidence,
     health,
     hooks_in,
     lists,
@@ -55,6 +56,7 @@ HANDLERS: Sequence[HTTPRouteHandler] = (
     *login.HANDLERS,
     *me.HANDLERS,
     *lists.HANDLERS,
+    *evidence.HANDLERS,
     *board_lists.HANDLERS,
     *reports.HANDLERS,
     *stream.HANDLERS,

@@ -12,16 +12,14 @@ from msgspec import Meta
 
 from shipit.errors import Missing
 from shipit.merge.types import Outcome
-from shipit.storage import advice, bugs, people, requests, trains, visibility, wishes
+from shipit.storage import advice, bugs, people, requests, trains, visibility
 from shipit.storage.advice import Advised
 from shipit.storage.pool import Connection
 from shipit.storage.requests import Shown
-from shipit.uplift.report import Wish
 from shipit.web import bodies, reading
 from shipit.web.advising import advice_answer
 from shipit.web.answers import BugAnswer, PersonAnswer, RequestAnswer, RequestsAnswer, TrainsAnswer
-from shipit.web.house import Answer, Asked, Contract, endpoint, house, json_answer, viewer
-from shipit.web.problems import Stale
+from shipit.web.house import Answer, Asked, Contract, endpoint, house, viewer
 from shipit.web.scopes import Right
 from shipit.web.viewer import Audience
 
@@ -46,12 +44,6 @@ class PeopleQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 
     after: Annotated[int, Meta(ge=0, le=2**53 - 1)] = 0
     limit: Annotated[int, Meta(ge=1, le=1000)] = 500
-
-
-class WishAsked(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What is wished: "trial" tries the request's patches again, "bug" reads its bug again."""
-
-    kind: Annotated[str, Meta(pattern="^(trial|bug)$")] = "trial"
 
 
 async def versioned(
@@ -171,35 +163,6 @@ async def read_bug(request: Asked) -> Answer:
 
 
 @endpoint(
-    "POST",
-    "/api/requests/{uid:str}/wishes",
-    Contract(
-        right=Right.USER,
-        summary="Ask for a trial; asking twice makes one wish",
-        body=WishAsked,
-        answer=Wish,
-        parts=("uid",),
-    ),
-)
-async def ask_wish(request: Asked) -> Answer:
-    """Ask a worker with the clone to do something about a request."""
-    uid = reading.name(request.path_params["uid"], "uid")
-    asked = await reading.body(request, WishAsked)
-    seen = reading.if_match(request)
-    who = viewer(request)
-    async with house(request).database.connection() as connection:
-        found = await requests.bug_of(connection, uid, see_restricted=who.audience.sees_restricted)
-        if found is None:
-            raise Missing(f"there is no request {uid!r}")
-        bug, revision = found
-        if seen is not None and seen != revision:
-            raise Stale(f"the bug is at revision {revision}, you saw {seen}; read it again")
-        subject = uid if asked.kind == "trial" else str(bug)
-        wish, _ = await wishes.ask(connection, asked.kind, subject, asked_by=who.client_id)
-    return json_answer(wish)
-
-
-@endpoint(
     "GET",
     "/api/people",
     Contract(
@@ -240,4 +203,4 @@ def without_hosts(value: Any) -> Any:
     return value
 
 
-HANDLERS = [list_trains, list_requests, read_request, read_bug, ask_wish, list_people]
+HANDLERS = [list_trains, list_requests, read_request, read_bug, list_people]

@@ -42,16 +42,17 @@ update leases set expires = now() where name = %(name)s and holder = %(holder)s 
 
 -- name: ask_wish
 -- One open wish for one thing, however many ask.
-insert into wishes (uid, kind, subject, asked_by) values (%(uid)s, %(kind)s, %(subject)s, %(asked_by)s)
-on conflict (kind, subject) where done_at is null do nothing
-returning uid, kind, subject, asked_at
+insert into wishes (uid, kind, subject, detail, asked_by)
+values (%(uid)s, %(kind)s, %(subject)s, %(detail)s, %(asked_by)s)
+on conflict (kind, subject, detail) where done_at is null do nothing
+returning uid, kind, subject, asked_at, detail
 
 -- name: open_wish
-select uid, kind, subject, asked_at from wishes
-where kind = %(kind)s and subject = %(subject)s and done_at is null
+select uid, kind, subject, asked_at, detail from wishes
+where kind = %(kind)s and subject = %(subject)s and detail = %(detail)s and done_at is null
 
 -- name: open_wishes
-select uid, kind, subject, asked_at from wishes where done_at is null order by asked_at, uid limit 500
+select uid, kind, subject, asked_at, detail from wishes where done_at is null order by asked_at, uid limit 500
 
 -- name: finish_wish
 update wishes set done_at = now(), result = %(result)s::jsonb

@@ -102,7 +102,7 @@ async def _read_batch(this: Round, outlook: Outlook, held: dict[int, KnownBug], 
     for one_taken in taken.bugs:
         if one_taken.result == "refused":
             this.failed(one_taken.bug, one_taken.reason or "the backend refused it")
-    await _send(this, mails)
+    this.mails += mails
 
 
 async def _try_batch(this: Round, outlook: Outlook, waiting: Sequence[KnownRequest]) -> None:
@@ -124,7 +124,7 @@ async def _try_batch(this: Round, outlook: Outlook, waiting: Sequence[KnownReque
         ],
     )
     await doors.backend.put_trials(TrialsReport(trials=tuple(trials.values())))
-    await _send(this, mails)
+    this.mails += mails
 
 
 class _Failure(msgspec.Struct, frozen=True):

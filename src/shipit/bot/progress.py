@@ -11,8 +11,10 @@ from datetime import datetime
 import msgspec
 import structlog
 
+from shipit.bot.aftermath import Aftermath
 from shipit.bot.doors import Doors
 from shipit.uplift.compare import Step, Task
+from shipit.uplift.mail import Mail
 from shipit.uplift.report import Known
 
 log = structlog.get_logger()
@@ -60,8 +62,11 @@ class Round:
         only: int | None = None,
         is_dry: bool = False,
         since: datetime | None = None,
+        aftermath: Aftermath | None = None,
     ) -> None:
+        """aftermath: works beside the rounds; None: what follows the trials belongs to the round."""
         self.doors = doors
+        self.aftermath = aftermath
         self.kind = kind
         self.only = only
         self.is_dry = is_dry
@@ -77,6 +82,8 @@ class Round:
         self.trials = 0
         self.counted: dict[int, int] = {}
         self.barren: dict[int, datetime] = {}
+        # claimed, to be sent once it is known what the conflicts miss
+        self.mails: list[tuple[int, Mail]] = []
 
     def failed(self, bug: int | None, reason: str) -> None:
         """Something went wrong; the round goes on."""

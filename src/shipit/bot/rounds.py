@@ -11,9 +11,11 @@ from typing import Any
 
 import structlog
 
+from shipit.bot.aftermath import Aftermath
 from shipit.bot.barren import Barren
 from shipit.bot.batches import carry_out, send_unsent
 from shipit.bot.doors import Doors
+from shipit.bot.listing import read_lists
 from shipit.bot.outlook import Outlook, reported, see
 from shipit.bot.patches import Diffs
 from shipit.bot.planning import bug_of, planned
@@ -32,18 +34,24 @@ log = structlog.get_logger()
 
 
 async def run_round(
-    doors: Doors, *, kind: str = "full", only: int | None = None, is_dry: bool = False
+    doors: Doors,
+    *,
+    kind: str = "full",
+    only: int | None = None,
+    is_dry: bool = False,
+    aftermath: Aftermath | None = None,
 ) -> RoundResult:
     """One round over every train, or over one bug. Raises when the backend is out of reach; nothing is lost.
 
-    Two rounds never overlap: the lease in the backend is held for as long as this one runs.
+    Two rounds never overlap: the lease in the backend is held for as long as this one runs. aftermath: does
+    what follows the trials beside later rounds; None: this round does it before it ends.
     """
-    return await _leased(Round(doors, kind=kind, only=only, is_dry=is_dry))
+    return await _leased(Round(doors, kind=kind, only=only, is_dry=is_dry, aftermath=aftermath))
 
 
-async def run_look(doors: Doors, *, since: datetime) -> RoundResult:
+async def run_look(doors: Doors, *, since: datetime, aftermath: Aftermath | None = None) -> RoundResult:
     """A quick round: what changed since then in Bugzilla, in Phabricator and on the branches, and wishes."""
-    return await _leased(Round(doors, kind="look", since=since))
+    return await _leased(Round(doors, kind="look", since=since, aftermath=aftermath))
 
 
 async def _leased(this: Round) -> RoundResult:
@@ -118,7 +126,9 @@ async def _run(this: Round) -> RoundResult:
     trains = reported(outlook, seen, known, this.started)
     await doors.backend.put_trains(TrainsReport(trains=trains))
     await _hide(this, known, seen)
+    await read_lists(this, known, outlook, seen)
     await carry_out(this, known, outlook, steps)
+    await _follow(this, known, outlook, steps)
     is_whole_search = this.since is None and not seen.unavailable
     Barren(doors.cache, outlook.trains).note(this.barren, named=seen.changed if is_whole_search else None)
     await send_unsent(this, known, outlook)
@@ -133,6 +143,19 @@ async def _run(this: Round) -> RoundResult:
         await doors.backend.put_round(_report(this, result))
     # the last call counts as well
     return this.result(steps, known)
+
+
+async def _follow(this: Round, known: Known, outlook: Outlook, steps: Sequence[Step]) -> None:
+    """Search what conflicts miss, plan landings, send mails: beside the next looks, or here and now."""
+    is_quick = this.since is not None
+    if any(step.task is not Task.KEEP for step in steps):
+        known = await this.doors.backend.known()
+    if this.aftermath is not None:
+        this.aftermath.later(known, outlook, this.mails, is_quick=is_quick)
+        return
+    async with Aftermath(this.doors) as aftermath:
+        for bug, reason in await aftermath.follow(known, outlook, this.mails, is_quick=is_quick):
+            this.failed(bug, reason)
 
 
 def _trains_read(outlook: Outlook, seen: Seen) -> int:

@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 
 import structlog
 
+from shipit.bot.aftermath import Aftermath
 from shipit.bot.doors import Doors
 from shipit.bot.rounds import run_look, run_round
 from shipit.errors import ShipitError
@@ -20,7 +21,14 @@ async def watch(doors: Doors, stop: asyncio.Event) -> None:
     """Look and run rounds until told to stop; a look or round under way ends first.
 
     A round that another bot is at is left to it. Whatever goes wrong is logged, and the next look comes.
+    Searches and plans go on beside the looks, so that no trial waits for them.
     """
+    async with Aftermath(doors) as aftermath:
+        aftermath.start()
+        await _watch(doors, stop, aftermath)
+
+
+async def _watch(doors: Doors, stop: asyncio.Event, aftermath: Aftermath) -> None:
     settings = doors.settings.bot
     every = timedelta(minutes=settings.round_minutes)
     last_round: datetime | None = None
@@ -29,11 +37,11 @@ async def watch(doors: Doors, stop: asyncio.Event) -> None:
         began = doors.now()
         try:
             if last_round is None or began - last_round >= every:
-                result = await run_round(doors)
+                result = await run_round(doors, aftermath=aftermath)
                 if result.is_ours:
                     last_round = began
             else:
-                result = await run_look(doors, since=last_look)
+                result = await run_look(doors, since=last_look, aftermath=aftermath)
             # What could not be read now is looked for from the same time on again.
             if result.is_whole:
                 last_look = began

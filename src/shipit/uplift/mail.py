@@ -16,6 +16,7 @@ from shipit.uplift.types import Bug, Request
 CONFLICT = "conflict-"
 FILES_SHOWN = 20
 SUBJECT_MAX = 120
+_TO_DO = "Please attach a rebased patch, or ask for what it builds on first."
 _ADDRESS = re.compile(r"[^\s@<>,;:\"()\[\]\\]{1,64}@[^\s@<>,;:\"()\[\]\\]{1,190}")
 
 
@@ -35,6 +36,11 @@ class Place(msgspec.Struct, frozen=True, kw_only=True):
     tip: str
     bug_url: str
     page_url: str
+
+
+def with_step(mail: Mail, step: str) -> Mail:
+    """The mail with what to do next in the place of the general words; one without those stays as it is."""
+    return msgspec.structs.replace(mail, body=mail.body.replace(_TO_DO, _one_line(step, 600)))
 
 
 def mail_key(request: Request, series_digest: str, since: str) -> str:
@@ -102,7 +108,7 @@ def _public_lines(bug: Bug, request: Request, conflicts: Sequence[Conflict], pla
     lines += _more(len(conflicts))
     lines += [
         "",
-        "Please attach a rebased patch, or ask for what it builds on first.",
+        _TO_DO,
         place.bug_url,
         place.page_url,
     ]

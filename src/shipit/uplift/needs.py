@@ -10,6 +10,7 @@ from enum import StrEnum
 import msgspec
 
 from shipit.merge.advice import SERIES, Advice, InTheWay, Prerequisite
+from shipit.uplift.report import KnownBug
 from shipit.uplift.types import PatchRef, RequestState
 
 # What earlier versions found is looked for again.
@@ -76,6 +77,17 @@ def state_of(
     if exact is not None:
         return _BY_REQUEST[exact.state], exact
     return (State.PENDING, pending) if pending is not None else (State.UNASKED, None)
+
+
+def open_requests(bugs: Iterable[KnownBug], train: str) -> list[OpenRequest]:
+    """The open requests of a train of bugs that everybody may see."""
+    return [
+        OpenRequest(uid=one.request.uid, bug=bug.bug, state=one.request.state, series=one.request.series)
+        for bug in bugs
+        if not (bug.is_restricted or bug.is_hidden)
+        for one in bug.requests
+        if one.request.train == train
+    ]
 
 
 def needs_of(advice: Advice | None, requests: Sequence[OpenRequest]) -> tuple[Need, ...]:

@@ -11,6 +11,7 @@ from enum import StrEnum
 import msgspec
 
 from shipit.merge.left_behind import Why
+from shipit.merge.types import Outcome
 from shipit.uplift.report import KnownBug, KnownRequest
 from shipit.uplift.types import RequestState
 
@@ -128,6 +129,8 @@ def plan_requests(
         if sees_restricted or not (bug.is_restricted or bug.is_hidden)
         for one in bug.requests
         if one.request.train == train and one.request.state in STATES[scope]
+        # a flag stays as it is when its patches land
+        if one.trial is None or one.trial.outcome is not Outcome.LANDED
     ]
     return tuple(sorted(found, key=lambda one: one.request.uid))
 

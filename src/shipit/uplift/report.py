@@ -281,13 +281,14 @@ class Known(msgspec.Struct, frozen=True, kw_only=True):
     """GET /api/known: what the backend knows, in one answer.
 
     unsent: keys of mails that somebody claimed a while ago and did not send. lists_read_at: when the oldest
-    of the board's searched lists was read; None when one never was.
+    of the board's searched lists was read; None when one never was. plans: the keys of each train's.
     """
 
     trains: tuple[TrainReport, ...]
     bugs: tuple[KnownBug, ...]
     wishes: tuple[Wish, ...] = ()
     unsent: tuple[str, ...] = ()
+    plans: tuple[KnownPlan, ...] = ()
     lists_read_at: datetime | None = None
 
 

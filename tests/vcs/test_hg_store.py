@@ -241,7 +241,7 @@ async def test_trees_of_a_series_outlive_the_server_that_made_them(repo: Path) -
 
 async def test_a_server_that_hangs_is_ended_with_a_reason_and_the_others_go_on(repo: Path) -> None:
     fix = main_commit(repo, "Bug 2 - fix", {"a.txt": numbered(30, l5="fixed")})
-    async with HgTrials(repo, patience=1.0) as trials:
+    async with HgTrials(repo, patience=1.0, remembers=False) as trials:
         (server,) = trials.servers
         stopped = server.pid or 0
         os.kill(stopped, signal.SIGSTOP)
@@ -301,3 +301,14 @@ async def test_a_server_that_has_grown_too_big_is_replaced_between_batches(
             (result,) = await trials.run([Request("beta", (Commit(fix),))])
             assert result.outcome is Outcome.CLEAN
         assert trials.servers[0].starts >= 2
+
+
+async def test_with_results_kept_a_server_that_hangs_costs_its_patience_only(
+    repo: Path,
+) -> None:
+    fix = main_commit(repo, "Bug 2 - fix", {"a.txt": numbered(30, l5="fixed")})
+    async with HgTrials(repo, patience=1.0) as trials:
+        (server,) = trials.servers
+        os.kill(server.pid or 0, signal.SIGSTOP)
+        (result,) = await trials.run([Request("beta", (Commit(fix),))])
+        assert (result.outcome, server.starts) == (Outcome.CLEAN, 2)

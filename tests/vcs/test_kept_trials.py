@@ -11,9 +11,11 @@ from pathlib import Path
 import pytest
 
 from git_builder import File, Repo, numbered
+from hg_builder import Converted, need_hg
 from shipit.merge.series import Request
 from shipit.merge.types import Commit, Outcome, RawDiff
 from shipit.vcs.git_store import GitTrials
+from shipit.vcs.hg_store import HgTrials
 from shipit.vcs.kept_trials import KeptTrials
 
 
@@ -181,10 +183,10 @@ def applied(files: dict[str, bytes], change: dict[str, File]) -> dict[str, bytes
     return {path: content for path, content in after.items() if change.get(path, b"") is not None}
 
 
-@pytest.mark.parametrize("seed", range(3))
-async def test_on_generated_trains_kept_results_are_those_of_fresh_trials(seed: int, tmp_path: Path) -> None:
+def generated(folder: Path, seed: int) -> tuple[Repo, list[str], list[str]]:
+    """A repository, its patches on main, and the tips that its train "beta" had one after the other."""
     chance = random.Random(seed)
-    told = Repo(tmp_path / "clone")
+    told = Repo(folder)
     begin = {path: numbered(12, l1=path) for path in PATHS}
     told.commit("begin", begin)
     told.branch("beta", "main")
@@ -193,25 +195,44 @@ async def test_on_generated_trains_kept_results_are_those_of_fresh_trials(seed: 
         change = wild(chance, main)
         main = applied(main, change)
         patches.append(told.commit(f"Bug {number + 2}", change))
-    requests = [Request("beta", (Commit(patch),)) for patch in patches]
-    requests += [Request("beta", (Commit(one), Commit(two))) for one, two in itertools.pairwise(patches)]
-    beta, count = begin, 0
+    beta, tips = begin, []
+    for number in range(14):
+        change = wild(chance, beta)
+        beta = applied(beta, change)
+        tips.append(told.commit(f"train {number}", change, on="beta"))
+    return told, patches, tips
+
+
+@pytest.mark.parametrize(("kind", "seed"), [("git", 0), ("git", 1), ("git", 2), ("hg", 0), ("hg", 3)])
+async def test_on_generated_trains_kept_results_are_those_of_fresh_trials(
+    kind: str, seed: int, tmp_path: Path
+) -> None:
+    told, patches, tips = generated(tmp_path / "clone", seed)
+    folder = told.path
+    if kind == "hg":
+        need_hg()
+        converted = Converted(told, tmp_path / "hg")
+        folder = converted.path
+        patches, tips = [converted.id(one) for one in patches], [converted.id(one) for one in tips]
+    series = [(Commit(patch),) for patch in patches]
+    series += [(Commit(one), Commit(two)) for one, two in itertools.pairwise(patches)]
+    count = 0
     seen: dict[tuple[int, str], object] = {}
-    async with (
-        GitTrials(told.path, kept=KeptTrials()) as keeping,
-        GitTrials(told.path, remembers=False) as fresh,
-    ):
-        for number in range(14):
-            change = wild(chance, beta)
-            beta = applied(beta, change)
-            told.commit(f"train {number}", change, on="beta")
-            timed = await keeping.run_timed(requests)
-            right = await fresh.run(requests)
-            assert [one.result for one in timed] == right
-            count += sum(one.is_kept for one in timed)
-            _check_keys(seen, await keeping.keys(requests), right)
+    file = tmp_path / "kept"
+    engine = HgTrials if kind == "hg" else GitTrials
+    async with engine(folder, remembers=False) as fresh:
+        # A new process half way, which goes on with what the file kept.
+        for half in (tips[:7], tips[7:]):
+            async with engine(folder, kept=KeptTrials(file)) as keeping:
+                for tip in half:
+                    requests = [Request(tip, one) for one in series]
+                    timed = await keeping.run_timed(requests)
+                    right = await fresh.run(requests)
+                    assert [one.result for one in timed] == right
+                    count += sum(one.is_kept for one in timed)
+                    _check_keys(seen, await keeping.keys(requests), right)
     # Were nothing ever kept, this test would show nothing.
-    assert count > len(requests)
+    assert count > len(series)
 
 
 def _check_keys(

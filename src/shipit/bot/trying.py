@@ -16,7 +16,6 @@ from shipit.merge.types import Outcome, Patch, PatchResult, SeriesResult
 from shipit.uplift.compare import series_digest
 from shipit.uplift.report import Trial
 from shipit.uplift.types import Request
-from shipit.vcs.git_store import GitTrials
 
 # Phabricator gives one diff for each call.
 FETCHES_AT_ONCE = 4
@@ -56,7 +55,7 @@ async def _try_in(doors: Doors, repository: str, rows: Sequence[tuple[Request, A
         async with doors.trials(clone.folder) as engine:
             attempts = [attempt for _, attempt in rows]
             timed = await engine.run_timed(attempts)
-            keys = await engine.keys(attempts) if isinstance(engine, GitTrials) else [None] * len(rows)
+            keys = await engine.keys(attempts)
             name = engine.name
     except ShipitError as error:
         return {

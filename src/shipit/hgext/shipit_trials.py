@@ -54,6 +54,7 @@ MOST_VERSIONS = 400
 MOST_PATCH_IDS = 400
 MODES = {b"": "100644", b"x": "100755", b"l": "120000"}
 FLAGS = {"100644": b"", "100755": b"x", "120000": b"l"}
+FOLDER = "40000"
 # What reading damaged data has been seen to raise; one bad file must not end the server.
 UNREADABLE = (
     error.StorageError,
@@ -1047,6 +1048,39 @@ class Trials:
             for path, (kind, sides) in sorted(done.conflicts.items())
         ]
         return {"conflicts": rows}
+
+    def ask_changes(self, request):
+        """What differs between the trees of each pair: path, entry before, entry after."""
+        store = self.store
+        for one, other in request["pairs"]:
+            first, second = store.tree(one), store.tree(other)
+            paths = set(first.over) | set(second.over)
+            if first.root != second.root:
+                paths.update(store.touched(first.root, second.root))
+            rows = []
+            for path in sorted(paths):
+                old, new = self._row_at(first, path), self._row_at(second, path)
+                if old != new:
+                    rows.append((told(path), old, new))
+            yield {"changes": rows}
+
+    def ask_entries(self, request):
+        """What is at paths of trees: an entry, a folder, or nothing."""
+        for name, paths in request["trees"]:
+            tree = self.store.tree(name)
+            rows = []
+            for path in map(heard, paths):
+                row = self._row_at(tree, path)
+                rows.append((FOLDER, "") if row is None and tree.has_folder(path) else row)
+            yield {"entries": rows}
+
+    def _row_at(self, tree, path):
+        """Mode and id of a file: git's hash of what a merge made, else the version in the file's history."""
+        entry = tree.get(path)
+        if entry is None:
+            return None
+        is_ours = path in tree.over or entry.node is None
+        return MODES[entry.flag], self.store.blob(entry) if is_ours else to_hex(entry.node).decode("ascii")
 
     def ask_sides(self, request):
         """The whole sides of one path that conflicts, and the file with markers where it goes by lines."""

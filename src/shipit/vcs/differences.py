@@ -3,14 +3,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections import defaultdict
+from collections.abc import Collection, Mapping, Sequence
 
 from shipit.errors import CommandFailed
 from shipit.merge.keys import Change, Entry, View, above
 from shipit.merge.store import Unknown
 from shipit.vcs.objects import read_objects
+from shipit.vcs.packs import object_id
 from shipit.vcs.shadow import Shadow
-from shipit.vcs.trees import Folders, parse_tree
+from shipit.vcs.trees import Folders, NoFolder, edit_tree, parse_tree
 
 MOST_DIFFERENCES = 20_000
 MOST_FOLDERS = 20_000
@@ -20,7 +22,7 @@ Trees = tuple[str, str]
 
 
 class Differences:
-    """What changed between trees of a clone, and what they hold."""
+    """What changed between trees of a clone, and what they hold: `shipit.vcs.proving.Trees` of git."""
 
     def __init__(self, shadow: Shadow) -> None:
         self._shadow = shadow
@@ -82,6 +84,22 @@ class Differences:
         return {
             tree: view_of(folders, wanted[tree]) for tree, folders in (await self.folders(wanted)).items()
         }
+
+    async def edited(self, wanted: Sequence[tuple[str, Sequence[Change]]]) -> list[str | None]:
+        """The name of each tree with its changes made; None where they cannot be made of it."""
+        paths: dict[str, set[bytes]] = defaultdict(set)
+        for tree, changes in wanted:
+            paths[tree] |= {change.path for change in changes}
+        folders = await self.folders(paths)
+        return [self._edited(folders[tree], changes) for tree, changes in wanted]
+
+    def _edited(self, folders: Folders, changes: Sequence[Change]) -> str | None:
+        after = {change.path: change.after for change in changes}
+        try:
+            root = edit_tree(folders, after, hash_name=self._shadow.hash_name)[-1]
+        except NoFolder:
+            return None
+        return object_id(*root, hash_name=self._shadow.hash_name)
 
 
 def view_of(folders: Folders, paths: Collection[bytes]) -> View:

@@ -17,9 +17,11 @@ from shipit.merge.types import Outcome, Patch, SeriesResult
 from shipit.vcs import ancestry
 from shipit.vcs.applying import Applier
 from shipit.vcs.conflict_text import path_hunks
-from shipit.vcs.kept_trials import Incremental, KeptTrials
+from shipit.vcs.differences import Differences
+from shipit.vcs.kept_trials import KeptTrials
 from shipit.vcs.merging import Merger, accepts_trees, git_version
 from shipit.vcs.objects import look_up
+from shipit.vcs.proving import Incremental
 from shipit.vcs.shadow import Shadow
 from shipit.vcs.trials import Timed, run_timed
 
@@ -137,7 +139,7 @@ class GitTrials:
         )
         self._store = GitStore(self._shadow, merger)
         if self._kept is not None:
-            self._incremental = Incremental(self._shadow, self._store, self._kept, self._name)
+            self._incremental = Incremental(Differences(self._shadow), self._store, self._kept, self._name)
         return self
 
     async def __aexit__(
@@ -181,7 +183,9 @@ class GitTrials:
         See `shipit.merge.keys`. What has landed has none: history is asked every time.
         """
         async with self._busy:
-            incremental = self._incremental or Incremental(self._shadow, self.store, KeptTrials(), self._name)
+            incremental = self._incremental or Incremental(
+                Differences(self._shadow), self.store, KeptTrials(), self._name
+            )
             return await incremental.keys(requests)
 
     async def hunks(self, onto: str, patch: Patch, path: str, *, after: tuple[Patch, ...] = ()) -> PathHunks:

@@ -14,14 +14,18 @@ from types import TracebackType
 from shipit.errors import CommandFailed, InvalidInput, Missing, Unavailable
 from shipit.merge.conflicts import shown_path
 from shipit.merge.hunks import MOST_HUNKS, PathHunks, Sides, cut_hunks, whole
+from shipit.merge.keys import digest
 from shipit.merge.series import Request
 from shipit.merge.store import Applied, Known, Merge, Merged, Unknown
 from shipit.merge.types import ConflictKind, Outcome, Patch, SeriesResult
-from shipit.vcs.hg import ANSWER_SECONDS, HgServer, is_hg
+from shipit.vcs.hg import ANSWER_SECONDS, EXTENSION, HgServer, is_hg
 from shipit.vcs.hg_ancestry import Ancestry
 from shipit.vcs.hg_applying import HgApplier
+from shipit.vcs.hg_differences import HgDifferences
 from shipit.vcs.hg_merging import HgMerger
+from shipit.vcs.kept_trials import KeptTrials
 from shipit.vcs.objects import is_name
+from shipit.vcs.proving import Incremental
 from shipit.vcs.trials import Timed, run_timed
 
 LARGEST_SIDE = 8 << 20
@@ -123,11 +127,13 @@ class HgTrials:
         remembers: bool = True,
         progress: Callable[[int], None] | None = None,
         patience: float = ANSWER_SECONDS,
+        kept: KeptTrials | None = None,
     ) -> None:
         """repo: a clone, only read. scratch: where trials write. workers: command servers at a time.
 
-        remembers: equal merges are done once. progress: told how many merges were just done. patience:
-        seconds until a silent server is taken for hung.
+        remembers: equal merges, and equal trials while this is open, are done once. progress: told how many
+        merges were just done. patience: seconds until a silent server is taken for hung. kept: results of
+        earlier trials; see `GitTrials`.
         """
         if not is_hg(repo):
             raise InvalidInput("repository", expected="a Mercurial repository", got=str(repo))
@@ -141,6 +147,8 @@ class HgTrials:
         self._servers: list[HgServer] = []
         self._folder: Path | None = None
         self._store: HgStore | None = None
+        self._kept = kept if kept is not None else (KeptTrials(follows=False) if remembers else None)
+        self._incremental: Incremental | None = None
 
     async def __aenter__(self) -> HgTrials:
         self._folder = Path(tempfile.mkdtemp(prefix="shipit-hg-", dir=self._scratch))
@@ -155,6 +163,8 @@ class HgTrials:
             raise Unavailable("clone", f"{self._repo.name} cannot be opened: {error.stderr}") from error
         merger = HgMerger(self._servers, remembers=self._remembers, progress=self._progress)
         self._store = HgStore(self._servers[0], merger)
+        if self._kept is not None:
+            self._incremental = self._proving(self._kept)
         return self
 
     async def __aexit__(
@@ -167,7 +177,7 @@ class HgTrials:
             await server.close()
         if self._folder is not None:
             shutil.rmtree(self._folder, ignore_errors=True)
-        self._servers, self._folder, self._store = [], None, None
+        self._servers, self._folder, self._store, self._incremental = [], None, None, None
 
     @property
     def name(self) -> str:
@@ -192,7 +202,14 @@ class HgTrials:
     async def run_timed(self, requests: Sequence[Request]) -> list[Timed]:
         """As `run`, with the seconds of merging of each."""
         async with self._busy:
-            return await run_timed(self.store, requests)
+            if self._incremental is None:
+                return await self._run(requests)
+            return await self._incremental.run(requests, self._run)
+
+    async def keys(self, requests: Sequence[Request]) -> list[str | None]:
+        """The key of each request's trial; see `GitTrials.keys`."""
+        async with self._busy:
+            return await (self._incremental or self._proving(KeptTrials())).keys(requests)
 
     async def hunks(self, onto: str, patch: Patch, path: str, *, after: tuple[Patch, ...] = ()) -> PathHunks:
         """What conflicts in one path of a patch that conflicts onto a tip, with the three sides.
@@ -201,7 +218,7 @@ class HgTrials:
         Missing when that patch, or that path of it, does not conflict (any more).
         """
         async with self._busy:
-            (timed,) = await run_timed(self.store, [Request(onto, (*after, patch))])
+            (timed,) = await self._run([Request(onto, (*after, patch))])
             results = [result for result in timed.result.patches if result.outcome is Outcome.CONFLICT]
             if timed.conflict is None or not results or results[0].revision != patch.revision:
                 raise Missing(f"{patch.revision} does not conflict onto {onto}")
@@ -213,3 +230,11 @@ class HgTrials:
             return ()
         merge, merged = timed.conflict
         return tuple([await self.store.hunks(merge, merged, one.path) for one in merged.conflicts])
+
+    async def _run(self, requests: Sequence[Request]) -> list[Timed]:
+        return await run_timed(self.store, requests)
+
+    def _proving(self, kept: KeptTrials) -> Incremental:
+        # How merges are made here is the extension's word as much as Mercurial's.
+        engine = f"{self.name} {digest(EXTENSION.read_bytes())}"
+        return Incremental(HgDifferences(self._servers[0]), self.store, kept, engine)

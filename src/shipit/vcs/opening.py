@@ -39,12 +39,11 @@ def trials_for(
     """An engine on a clone, to be used as an async context manager.
 
     kind: "git" or "hg"; seen from the folder when None. keeps_in: folder where results are kept between
-    processes (of git). The rest: see `GitTrials`.
+    processes. The rest: see `GitTrials`.
     """
-    if kind == "hg" or (kind is None and is_hg(folder)):
-        return HgTrials(folder, workers=workers, remembers=remembers, progress=progress)
+    engine = HgTrials if kind == "hg" or (kind is None and is_hg(folder)) else GitTrials
     kept = KeptTrials(keeps_in / f"{folder.name}-trials") if keeps_in is not None else None
-    return GitTrials(folder, workers=workers, remembers=remembers, progress=progress, kept=kept)
+    return engine(folder, workers=workers, remembers=remembers, progress=progress, kept=kept)
 
 
 async def lost_object(trials: Trials, reason: str) -> str | None:

@@ -31,8 +31,10 @@ from shipit.vcs.kept_trials import KeptTrials
 
 FULL_FILES, FULL_COMMITS = 300_000, 1_000_000
 SMALL_FILES, SMALL_COMMITS = 10_000, 10_000
-PATCHES = 300
-ROUNDS = 5
+PATCHES = 900
+# A pass over these alone tells what starting costs, which is the round's and not the trial's.
+FEW = 300
+ROUNDS = 7
 HOUR = 3600
 LINES = [f"line {number} of a file like others" for number in range(40)]
 
@@ -91,6 +93,8 @@ def made(folder: Path, files: int, commits: int) -> tuple[Path, list[Case]]:
         process.stdin.close()
     if process.returncode:
         raise SystemExit("fast-import failed")
+    # As a server sends a clone, newest first; fast-import leaves the newest scattered among the oldest.
+    git(repo, "repack", "-a", "-d", "-q", "--no-write-bitmap-index")
     git(repo, "commit-graph", "write", "--reachable")
     tips = git(repo, "rev-list", "--max-count=20", "train").decode().split()
     patches = git(repo, "rev-list", f"--max-count={PATCHES}", "main").decode().split()
@@ -111,14 +115,20 @@ async def fresh(repo: Path, cases: list[Case], *, again: bool = True) -> float:
 
 
 def alternated(one: tuple[Path, list[Case]], other: tuple[Path, list[Case]]) -> tuple[float, float]:
-    """CPU milliseconds per trial of two repositories, measured in turn: the medians."""
-    times: dict[int, list[float]] = defaultdict(list)
+    """CPU milliseconds per trial of two repositories, in turn: medians, without what starting costs."""
+    times: dict[tuple[int, bool], list[float]] = defaultdict(list)
     for turn in range(ROUNDS + 1):
         for place, (repo, cases) in enumerate((one, other)):
-            spent = asyncio.run(fresh(repo, cases)) / len(cases) * 1000
-            if turn:
-                times[place].append(spent)
-    return statistics.median(times[0]), statistics.median(times[1])
+            for is_whole in (False, True):
+                spent = asyncio.run(fresh(repo, cases if is_whole else cases[:FEW]))
+                if turn:
+                    times[place, is_whole].append(spent * 1000)
+
+    def each(place: int) -> float:
+        whole, few = (statistics.median(times[place, is_whole]) for is_whole in (True, False))
+        return (whole - few) / (PATCHES - FEW)
+
+    return each(0), each(1)
 
 
 async def start_of_round(repo: Path, cases: list[Case]) -> float:

@@ -9,7 +9,6 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from aiohttp import web
 
 from fixtures_pipelines import ENGINEER, HOSTS, Bench, benched, now, step
 from fixtures_postgres import Database
@@ -29,7 +28,8 @@ from shipit.steps.hosts import Hosts
 from shipit.steps.taskcluster import judge
 from shipit.steps.taskcluster_making import fire_of
 from shipit.storage import steps as stored
-from shipit.world.server import Fake, Trouble, served
+from shipit.world.balrog import FakeBalrog
+from shipit.world.server import Trouble, served
 from shipit.world.task_groups import FakeTaskGroups
 
 GROUP = "A" * 22
@@ -458,35 +458,27 @@ async def test_who_left_the_group_before_the_effect_does_not_count(database: Dat
 # --- balrog -------------------------------------------------------------------------------------------
 
 
-class FakeBalrog(Fake):
-    """One scheduled change."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.change: dict[str, Any] | None = None
-
-    def routes(self) -> list[web.RouteDef]:
-        return [web.get("/api/scheduled_changes/rules/7", self._show)]
-
-    async def _show(self, request: web.Request) -> web.Response:
-        if self.change is None:
-            return web.json_response({}, status=404)
-        return web.json_response({"scheduled_change": self.change})
-
-
 async def test_s6_a_scheduled_change_of_balrog_is_mirrored_with_who_must_sign_there(
     database: Database,
 ) -> None:
     fake = FakeBalrog()
-    async with open_session() as session, served(fake) as url:
-        balrog = Balrog(session, f"{url}/api")
+    fake.add_rule(42, mapping="Firefox-147.0-build2")
+    fake.needed[("Firefox", "release")] = {"releng": 1, "relman": 2}
+    change = {
+        "sc_id": 7,
+        "rule_id": 42,
+        "complete": False,
+        "when": 4102444800000,
+        "signoffs": {"ann": "releng"},
+    }
+    async with open_session() as session, served(fake):
+        balrog = Balrog(session, fake.api_url)
         async with benched(database, balrog=balrog) as bench:
             await create(bench, "balrog", "gone", object="rules", sc_id=7)
             await bench.turn()
             row = await read(bench, "balrog", "gone")
             assert (row.status, "has no scheduled change 7" in row.message) == (Status.FAILURE, True)
-            change = {"sc_id": 7, "complete": False, "when": 4102444800000, "signoffs": {"ann": "releng"}}
-            fake.change = {**change, "required_signoffs": {"releng": 1, "relman": 2}}
+            fake.changes[7] = change
             await create(bench, "balrog", "s", object="rules", sc_id=7)
             await bench.turn()
             row = await read(bench, "balrog", "s")
@@ -495,11 +487,11 @@ async def test_s6_a_scheduled_change_of_balrog_is_mirrored_with_who_must_sign_th
             row = await look(bench, "balrog", "s")
             assert (row.status, "Balrog" in row.message) == (Status.IN_PROGRESS, True)
             fake.heal()
-            fake.change["complete"] = True
-    async with open_session() as session, served(fake) as url:
-        balrog = Balrog(session, f"{url}/api")
-        async with benched(database, balrog=balrog) as bench:
-            assert (await look(bench, "balrog", "s")).status is Status.SUCCESS
+            change["complete"] = True
+    async with open_session() as session, served(fake), contextlib.AsyncExitStack() as stack:
+        balrog = Balrog(session, fake.api_url)
+        bench = await stack.enter_async_context(benched(database, balrog=balrog))
+        assert (await look(bench, "balrog", "s")).status is Status.SUCCESS
 
 
 # --- uplifts, hosts -----------------------------------------------------------------------------------

@@ -292,6 +292,8 @@ PARAMETERS: dict[str, dict[str, Any]] = {
     "manual": {"instructions": "do"},
     "uplifts": {"train": "beta"},
     "balrog": {"object": "rules", "sc_id": 7},
+    "rollout": {"rule": 42, "percents": [25, 100], "pause_seconds": 3600},
+    "shutoff": {"product": "Firefox", "channel": "release"},
     "pipeline": {"steps": [step("a")]},
 }
 

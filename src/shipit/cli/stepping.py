@@ -28,8 +28,14 @@ def step_doors(settings: Settings, session: Session, database: Database) -> Door
         database=database,
         services=services,
         task_groups=_task_groups(settings, session),
-        balrog=None if url is None else Balrog(session, url, timeout=settings.steps.timeout),
+        balrog=None if url is None else _balrog(settings, session, url),
     )
+
+
+def _balrog(settings: Settings, session: Session, url: str) -> Balrog:
+    token = settings.steps.balrog_token
+    revealed = None if token is None else token.reveal()
+    return Balrog(session, url, token=revealed, timeout=settings.steps.timeout)
 
 
 def _task_groups(settings: Settings, session: Session) -> TaskGroups | None:

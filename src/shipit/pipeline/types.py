@@ -108,10 +108,23 @@ def key(pipeline: str, step: str, attempt: int) -> str:
     return f"{pipeline}.{step}.{attempt}"
 
 
+class Note(msgspec.Struct, frozen=True, kw_only=True):
+    """A line of the audit: who did what to which pipeline or step, from what to what, and why."""
+
+    subject: str
+    step: str = ""
+    actor: str
+    what: str
+    before: str = ""
+    after: str = ""
+    reason: str = ""
+
+
 class Progress(msgspec.Struct, frozen=True, kw_only=True):
     """How a step that we serve stands after a look. due_at: when to look again, None: when told.
 
     details: shown to everybody who may see the step. output: feeds later steps. memory: the kind's own.
+    notes: of what the look did, for the audit.
     """
 
     status: Status = Status.IN_PROGRESS
@@ -120,6 +133,7 @@ class Progress(msgspec.Struct, frozen=True, kw_only=True):
     output: dict[str, Any] = {}
     memory: dict[str, Any] = {}
     due_at: datetime | None = None
+    notes: tuple[Note, ...] = ()
 
 
 class StepRow(msgspec.Struct, frozen=True, kw_only=True):
@@ -168,18 +182,6 @@ class Signature(msgspec.Struct, frozen=True, kw_only=True):
     revoked_at: datetime | None = None
     revoked_by: str | None = None
     revoked_why: str | None = None
-
-
-class Note(msgspec.Struct, frozen=True, kw_only=True):
-    """A line of the audit: who did what to which pipeline or step, from what to what, and why."""
-
-    subject: str
-    step: str = ""
-    actor: str
-    what: str
-    before: str = ""
-    after: str = ""
-    reason: str = ""
 
 
 def digest_of(parameters: object) -> str:

@@ -19,7 +19,7 @@ from shipit.errors import ShipitError, Unavailable
 from shipit.pipeline.types import Progress, StepRow
 from shipit.steps.contract import Doors
 from shipit.steps.kinds import KINDS
-from shipit.storage import steps
+from shipit.storage import pipelines, steps
 from shipit.storage.wakeups import wakeups
 
 TICK_SECONDS = 1.0
@@ -157,6 +157,8 @@ class Runner:
         with contextlib.suppress(Unavailable):
             async with self._doors.database.connection() as connection:
                 is_ours = await steps.record(connection, row, progress)
+                if is_ours:
+                    await pipelines.note(connection, progress.notes)
                 self._at("recorded, not committed")
             self._at("recorded")
             if not is_ours:

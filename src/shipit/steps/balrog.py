@@ -12,6 +12,7 @@ from shipit.pipeline.schema import Problem
 from shipit.pipeline.schema import problems as problems_of
 from shipit.pipeline.states import Status
 from shipit.pipeline.types import Progress, StepRow
+from shipit.steps import balrog_signing
 from shipit.steps.contract import Doors
 
 LOOK_SECONDS = 30.0
@@ -52,21 +53,15 @@ async def look(row: StepRow, doors: Doors, now: datetime) -> Progress:
     except Missing:
         message = f"Balrog has no scheduled change {number} of {kind}: it was never made, or taken back"
         return Progress(status=Status.FAILURE, message=message, details=row.details)
-    details = {
-        "object": kind,
-        "sc_id": number,
-        "signoffs": found.signoffs,
-        "required": found.required,
-        "when": found.when.isoformat() if found.when else None,
-        "sign_at": f"{doors.balrog.url}/scheduled_changes/{kind}/{number}",
-    }
+    memory = dict(row.memory)
+    wrong: list[str] = []
+    if not found.is_complete:
+        found, wrong = await balrog_signing.sign_wanted(kind, found, doors.balrog, doors, memory)
+    details = balrog_signing.details(kind, found, doors.balrog.url)
     if found.is_complete:
         return Progress(
             status=Status.SUCCESS, message="Balrog made the change", details=details, output={"sc_id": number}
         )
-    lacking = " and ".join(f"{count} of {role}" for role, count in sorted(found.missing().items()))
-    told = [f"must still be signed in Balrog by {lacking}"] if lacking else ["signed in Balrog"]
-    if found.when is not None and found.when > now:
-        told.append(f"happens at {found.when:%Y-%m-%d %H:%M:%S %Z} at the earliest")
     due_at = now + timedelta(seconds=LOOK_SECONDS)
-    return Progress(message="; ".join(told), details={**details, "who": lacking}, due_at=due_at)
+    message = "; ".join([balrog_signing.waits(found, now), *wrong])
+    return Progress(message=message, details=details, memory=memory, due_at=due_at)

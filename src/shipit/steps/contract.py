@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol
@@ -24,6 +24,8 @@ class Doors:
     services: StepServices | None = None
     task_groups: TaskGroups | None = None
     balrog: Balrog | None = None
+    key_of: Callable[[str, str], Awaitable[str | None]] | None = None
+    """(person, system) -> the key that person gave us for it, None when they gave none."""
 
 
 class Kind(Protocol):

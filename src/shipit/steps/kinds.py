@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from shipit.pipeline.schema import Problem
-from shipit.steps import balrog, manual, remote, signoff, taskcluster, timer, uplifts
+from shipit.steps import balrog, manual, remote, rollout, shutoff, signoff, taskcluster, timer, uplifts
 from shipit.steps.contract import Kind
 
 KINDS: dict[str, Kind] = {
@@ -18,6 +18,8 @@ KINDS: dict[str, Kind] = {
     "manual": manual,
     "uplifts": uplifts,
     "balrog": balrog,
+    "rollout": rollout,
+    "shutoff": shutoff,
 }
 
 PIPELINE = "pipeline"

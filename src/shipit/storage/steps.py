@@ -41,7 +41,11 @@ async def put(connection: Connection, steps: Sequence[NewStep]) -> set[str]:
             "digest": digest_of(step.parameters),
             "pipeline": step.pipeline,
             "created_by": step.created_by,
-            **msgspec.structs.asdict(step.progress),
+            **{
+                name: value
+                for name, value in msgspec.structs.asdict(step.progress).items()
+                if name != "notes"
+            },
         }
         for step in steps
     ]

@@ -157,16 +157,15 @@ async def test_a_private_instance_sends_browsers_to_the_login_and_programs_a_pro
     database: Database,
 ) -> None:
     async with running(database, public_read=False) as service:
-        page = await service.client.get("/?train=beta", headers=HTML)
-        assert (page.status_code, page.headers["location"]) == (303, "/login?next=%2F%3Ftrain%3Dbeta")
-        for path, headers in (("/api/trains", HTML), ("/", {"Accept": "*/*"})):
+        page = await service.client.get("/steps/signoff?a=b", headers=HTML)
+        assert (page.status_code, page.headers["location"]) == (303, "/login?next=%2Fsteps%2Fsignoff%3Fa%3Db")
+        for path, headers in (("/api/trains", HTML), ("/steps/signoff", {"Accept": "*/*"})):
             answer = await service.client.get(path, headers=headers)
             assert (answer.status_code, answer.headers["content-type"]) == (401, "application/problem+json")
         # Somebody without the scope is told so; sending them to log in again would lead in circles.
-        assert (
-            await service.logged_in("stranger").get("/", headers={"Accept": "text/html"})
-        ).status_code == 403
-        assert (await service.logged_in("user").get("/", headers={"Accept": "text/html"})).status_code == 200
+        for who, status in (("stranger", 403), ("user", 200)):
+            answer = await service.logged_in(who).get("/steps/signoff", headers={"Accept": "text/html"})
+            assert answer.status_code == status
 
 
 # --- writes ------------------------------------------------------------------------------------------------
@@ -261,9 +260,9 @@ async def test_a_disabled_client_ends_the_session(database: Database) -> None:
     async with running(database) as service:
         client = service.logged_in("admin", checked_at=ago(minutes=6))
         service.login.gone.add(client_of("admin"))
-        assert (await client.get("/api/events")).status_code == 401
+        assert (await client.get("/api/people")).status_code == 401
         service.login.gone.clear()
-        assert (await client.get("/api/events")).status_code == 401
+        assert (await client.get("/api/people")).status_code == 401
 
 
 async def test_what_taskcluster_said_holds_a_while_when_it_cannot_be_asked_and_no_longer(
@@ -272,12 +271,12 @@ async def test_what_taskcluster_said_holds_a_while_when_it_cannot_be_asked_and_n
     async with running(database) as service:
         service.login.failure = Unavailable("Taskcluster", "answered 503")
         recent = service.logged_in("user", checked_at=ago(minutes=6))
-        assert (await recent.get("/api/events")).status_code == 200
+        assert (await recent.get("/api/people")).status_code == 200
         old = service.logged_in("user", checked_at=ago(minutes=21))
-        answer = await old.get("/api/events")
+        answer = await old.get("/api/people")
         assert (answer.status_code, "Taskcluster" in answer.json()["detail"]) == (503, True)
         service.login.failure = None
-        assert (await old.get("/api/events")).status_code == 200
+        assert (await old.get("/api/people")).status_code == 200
 
 
 @pytest.mark.parametrize("past", [{"seen_at": 121}, {"expires_at": 1}], ids=["idle", "expired"])
@@ -287,7 +286,7 @@ async def test_a_session_ends_by_idleness_and_with_its_credentials(
     async with running(database) as service:
         ((name, minutes),) = past.items()
         client = service.logged_in("user", **{name: ago(minutes=minutes)})
-        assert (await client.get("/api/events")).status_code == 401
+        assert (await client.get("/api/people")).status_code == 401
         with database.connect() as connection:
             assert connection.execute("select count(*) from sessions").fetchone() == (0,)
 

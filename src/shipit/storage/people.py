@@ -13,6 +13,7 @@ from shipit.storage.statements import load
 from shipit.uplift.report import Contributor
 
 _SQL = load("people")
+LONGEST_DAYS = 365
 
 
 class Person(msgspec.Struct, frozen=True):
@@ -33,10 +34,29 @@ def ordered(contributors: Sequence[Contributor]) -> list[Contributor]:
     return sorted({each.email: each for each in contributors}.values(), key=lambda each: each.email)
 
 
-async def listed(connection: Connection, *, see_private: bool, after: int = 0, limit: int = 500) -> bytes:
-    """[{id, email, name, …}] as JSON, by id."""
+async def listed(
+    connection: Connection,
+    *,
+    see_private: bool,
+    see_restricted: bool,
+    person: int | None = None,
+    after: int = 0,
+    limit: int = 500,
+) -> bytes:
+    """[{id, email, name, …}] as JSON, by id; only `person` where one is given.
+
+    see_restricted: also those who are known from restricted bugs alone.
+    """
     cursor = await connection.execute(
-        _SQL["list_people"], {"see_private": see_private, "after": after, "limit": limit}, binary=True
+        _SQL["list_people"],
+        {
+            "see_private": see_private,
+            "see_restricted": see_restricted,
+            "id": person,
+            "after": after,
+            "limit": limit,
+        },
+        binary=True,
     )
     row = await cursor.fetchone()
     assert row is not None
@@ -58,8 +78,12 @@ async def note(
     public: str | None,
     private: str | None,
     revision: int | None,
+    days: int = LONGEST_DAYS,
 ) -> Person | None:
-    """Note something about a person; None when somebody else did since `revision`. Raises Missing."""
+    """Note something about a person for some days; None when somebody else did since `revision`.
+
+    What is None stays as it was. Raises Missing.
+    """
     cursor = await connection.execute(
         _SQL["note"],
         {
@@ -69,12 +93,39 @@ async def note(
             "public": public,
             "private": private,
             "revision": revision,
+            "days": days,
         },
     )
     row = await cursor.fetchone()
     if row is not None:
         return Person(*row)
-    found = await connection.execute(_SQL["has_person"], {"id": person})
-    if await found.fetchone() is None:
-        raise Missing(f"there is no contributor {person}")
+    await _state(connection, person)
     return None
+
+
+async def expire(connection: Connection, person: int, *, by: str, revision: int | None) -> bool:
+    """End what is noted about a person; ending twice is harmless.
+
+    False: somebody else noted since `revision`. Raises Missing.
+    """
+    cursor = await connection.execute(_SQL["expire"], {"id": person, "by": by, "revision": revision})
+    if await cursor.fetchone() is not None:
+        return True
+    is_valid, _ = await _state(connection, person)
+    return not is_valid
+
+
+async def history(connection: Connection, person: int, *, limit: int = 200) -> bytes:
+    """[{at, by, what, …}] as JSON, newest first; without the words of what no longer holds."""
+    cursor = await connection.execute(_SQL["list_notes"], {"id": person, "limit": limit}, binary=True)
+    row = await cursor.fetchone()
+    assert row is not None
+    return bytes(row[0])
+
+
+async def _state(connection: Connection, person: int) -> tuple[bool, int]:
+    """Whether something is noted about a person now, and the revision. Raises Missing."""
+    row = await (await connection.execute(_SQL["read_state"], {"id": person})).fetchone()
+    if row is None:
+        raise Missing(f"there is no contributor {person}")
+    return bool(row[0]), int(row[1])

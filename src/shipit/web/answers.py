@@ -264,6 +264,19 @@ class PersonAnswer(msgspec.Struct, frozen=True, kw_only=True):
     revision: int
 
 
+class NoteRow(msgspec.Struct, frozen=True, kw_only=True):
+    """A note about a contributor, or its end ("expired"). karma, comments: null when it no longer holds."""
+
+    at: datetime
+    by: str
+    what: str
+    expires_at: datetime
+    is_valid: bool
+    karma: int | None
+    comment_public: str | None
+    comment_private: str | None
+
+
 class Claimed(msgspec.Struct, frozen=True):
     """PUT /api/mails/{key}: whether the caller is the one to send it."""
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MPL-2.0
-"""What people read: trains, requests, bugs, contributors."""
+"""What people read: trains, requests, bugs."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from msgspec import Meta
 
 from shipit.errors import Missing
 from shipit.merge.types import Outcome
-from shipit.storage import advice, bugs, people, requests, trains, visibility
+from shipit.storage import advice, bugs, requests, trains, visibility
 from shipit.storage.advice import Advised
 from shipit.storage.pool import Connection
 from shipit.storage.requests import Shown
 from shipit.web import bodies, reading
 from shipit.web.advising import advice_answer
-from shipit.web.answers import BugAnswer, PersonAnswer, RequestAnswer, RequestsAnswer, TrainsAnswer
+from shipit.web.answers import BugAnswer, RequestAnswer, RequestsAnswer, TrainsAnswer
 from shipit.web.house import Answer, Asked, Contract, endpoint, house, viewer
 from shipit.web.scopes import Right
 from shipit.web.viewer import Audience
@@ -36,13 +36,6 @@ class RequestsQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     untried: bool = False
     bug: Annotated[int, Meta(ge=1, le=2**53 - 1)] | None = None
     after: Annotated[str, Meta(min_length=1, max_length=300)] | None = None
-    limit: Annotated[int, Meta(ge=1, le=1000)] = 500
-
-
-class PeopleQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A page of people: those whose id is above `after`."""
-
-    after: Annotated[int, Meta(ge=0, le=2**53 - 1)] = 0
     limit: Annotated[int, Meta(ge=1, le=1000)] = 500
 
 
@@ -162,29 +155,6 @@ async def read_bug(request: Asked) -> Answer:
     return await _detail(request, found, audience)
 
 
-@endpoint(
-    "GET",
-    "/api/people",
-    Contract(
-        right=Right.USER,
-        summary="Contributors; what was noted in private only for those who may note",
-        query=PeopleQuery,
-        answer=list[PersonAnswer],
-    ),
-)
-async def list_people(request: Asked) -> Answer:
-    """A page of contributors."""
-    query = reading.query(request, PeopleQuery)
-    async with house(request).database.connection() as connection:
-        content = await people.listed(
-            connection,
-            see_private=viewer(request).has(Right.ADMIN),
-            after=query.after,
-            limit=query.limit,
-        )
-    return bodies.answer(request, await bodies.single(content))
-
-
 async def _detail(request: Asked, found: tuple[bytes, int], audience: Audience) -> Answer:
     content, revision = found
     if not audience.sees_addresses:
@@ -203,4 +173,4 @@ def without_hosts(value: Any) -> Any:
     return value
 
 
-HANDLERS = [list_trains, list_requests, read_request, read_bug, list_people]
+HANDLERS = [list_trains, list_requests, read_request, read_bug]

@@ -296,6 +296,58 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/people/{person}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** One contributor */
+        get: operations["get_api_people_person"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/people/{person}/note": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /** Note something about a contributor; authored, dated, for a year at most */
+        put: operations["put_api_people_person_note"];
+        post?: never;
+        /** End what is noted about a contributor */
+        delete: operations["delete_api_people_person_note"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/people/{person}/notes": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Who noted what about a contributor, newest first; no words of what no longer holds */
+        get: operations["get_api_people_person_notes"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/pipelines": {
         parameters: {
             query?: never;
@@ -502,6 +554,40 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/requests/{uid}/details": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /** Bring what a page asked for: the view of a conflict or of an interdiff */
+        put: operations["put_api_requests_uid_details"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/requests/{uid}/evidence": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** What to look at before deciding: answers beside facts, patches, conflict, people, timeline */
+        get: operations["get_api_requests_uid_evidence"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/requests/{uid}/wishes": {
         parameters: {
             query?: never;
@@ -511,7 +597,7 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** Ask for a trial; asking twice makes one wish */
+        /** Ask a worker for a trial, reading, conflict or interdiff; asking twice makes one wish */
         post: operations["post_api_requests_uid_wishes"];
         delete?: never;
         options?: never;
@@ -1490,7 +1576,7 @@ export interface components {
             name: string;
             label: string;
             link: string | null;
-            standing: components["schemas"]["Standing"];
+            standing: components["schemas"]["shipit.events.standing.Standing"];
             took: number | null;
             hops: components["schemas"]["Hop"][];
         };
@@ -1524,7 +1610,7 @@ export interface components {
             task_state: string | null;
             task_reason: string | null;
             resolved_at: string | null;
-            standing: components["schemas"]["Standing"];
+            standing: components["schemas"]["shipit.events.standing.Standing"];
             link: string | null;
             took: number | null;
             hops: components["schemas"]["Hop"][];
@@ -1539,7 +1625,7 @@ export interface components {
          * Standing
          * @description How something stands. icon: of the pages' symbols; note: the rest of the sentence, "" for none.
          */
-        Standing: {
+        "shipit.events.standing.Standing": {
             word: string;
             icon: string;
             /** @enum {unknown} */
@@ -1549,7 +1635,7 @@ export interface components {
         };
         /**
          * Hop
-         * @description One of the five hops of a trace. at: None while it is not reached; after: seconds since the one before.
+         * @description One of the five hops of a trace. at: None until it is reached; after: seconds since the one before.
          */
         Hop: {
             name: string;
@@ -1599,7 +1685,7 @@ export interface components {
          * @description GET /api/known: what the backend knows, in one answer.
          *
          *         unsent: keys of mails that somebody claimed a while ago and did not send. lists_read_at: when the oldest
-         *         of the board's searched lists was read; None when one never was.
+         *         of the board's searched lists was read; None when one never was. plans: the keys of each train's.
          */
         Known: {
             trains: components["schemas"]["TrainReport"][];
@@ -1608,6 +1694,8 @@ export interface components {
             wishes: components["schemas"]["Wish"][];
             /** @default [] */
             unsent: string[];
+            /** @default [] */
+            plans: components["schemas"]["KnownPlan"][];
             /** @default null */
             lists_read_at: string | null;
         };
@@ -1745,13 +1833,31 @@ export interface components {
          * Wish
          * @description Something a page asked of a worker with the clone.
          *
-         *         kind: "trial" or "bug"; subject: request uid or bug number.
+         *         kind: "trial", "bug", "conflict" (show what does not merge) or "interdiff"; subject: request uid, for
+         *         "bug" its number. detail: of an interdiff the digest of the older version, whose patches are `series`.
+         *         done_at: set when it was there already.
          */
         Wish: {
             uid: string;
             kind: string;
             subject: string;
             asked_at: string;
+            /** @default  */
+            detail: string;
+            /** @default [] */
+            series: components["schemas"]["PatchRef"][];
+            /** @default null */
+            done_at: string | null;
+        };
+        /**
+         * KnownPlan
+         * @description The key of a landing plan (see `shipit.uplift.plans.plan_key`) that the backend keeps.
+         */
+        KnownPlan: {
+            train: string;
+            scope: string;
+            sees_restricted: boolean;
+            key: string;
         };
         /**
          * LeaseRequest
@@ -1849,18 +1955,46 @@ export interface components {
             revision: number;
         };
         /**
+         * NoteAsked
+         * @description What is noted, for `days`; what is left out stays as it was. karma: as the original had it.
+         */
+        NoteAsked: {
+            /** @default null */
+            karma: number | null;
+            /** @default null */
+            comment_public: string | null;
+            /** @default null */
+            comment_private: string | null;
+            /** @default 365 */
+            days: number;
+        };
+        /**
+         * NoteRow
+         * @description A note about a contributor, or its end ("expired"). karma, comments: null when it no longer holds.
+         */
+        NoteRow: {
+            at: string;
+            by: string;
+            what: string;
+            expires_at: string;
+            is_valid: boolean;
+            karma: number | null;
+            comment_public: string | null;
+            comment_private: string | null;
+        };
+        /**
          * Page
          * @description Some steps; next: give it as `after` for more, null at the end.
          */
         Page: {
-            steps: components["schemas"]["Line"][];
+            steps: components["schemas"]["shipit.web.pipelines.Line"][];
             next: string | null;
         };
         /**
          * Line
          * @description A step in a list.
          */
-        Line: {
+        "shipit.web.pipelines.Line": {
             uid: string;
             status: components["schemas"]["Status"];
             updated: string;
@@ -2223,12 +2357,519 @@ export interface components {
             done_at: string | null;
         };
         /**
+         * DetailReport
+         * @description PUT /api/requests/{uid}/details: what a worker made for a request's page.
+         *
+         *         kind: "conflict" (content: shipit.merge.conflict_view.ConflictView) or "interdiff" (InterdiffView of
+         *         shipit.merge.interdiff). key: of everything it depends on (`conflict_key`, `interdiff_key` of
+         *         shipit.uplift.told).
+         */
+        DetailReport: {
+            request: string;
+            /** @enum {unknown} */
+            kind: "conflict" | "interdiff";
+            key: string;
+            content: Record<string, never>;
+            made_at: string;
+        };
+        /**
+         * Evidence
+         * @description Everything a release manager looks at before deciding. as_of: the oldest time that matters.
+         *
+         *         checks: disagreements first. disagreements: how many. timeline: oldest first.
+         */
+        Evidence: {
+            uid: string;
+            bug: number;
+            train: string;
+            summary: string;
+            state: components["schemas"]["RequestState"];
+            is_restricted: boolean;
+            standing: components["schemas"]["shipit.uplift.standing.Standing"];
+            as_of: string | null;
+            made_at: string;
+            disagreements: number;
+            checks: components["schemas"]["Check"][];
+            form: components["schemas"]["FormShown"] | null;
+            facts: components["schemas"]["FactShown"][];
+            patches: components["schemas"]["PatchShown"][];
+            trial: components["schemas"]["TrialShown"] | null;
+            conflict: components["schemas"]["ConflictPart"];
+            interdiff: components["schemas"]["InterdiffPart"];
+            versions: components["schemas"]["VersionShown"][];
+            people: components["schemas"]["PersonShown"][];
+            timeline: components["schemas"]["MomentShown"][];
+            others: components["schemas"]["OtherRequest"][];
+            /** @default null */
+            analysis_error: string | null;
+        };
+        /**
+         * Standing
+         * @description How a request stands. sentence: for people, complete. actor: who must act. notes: what else to know.
+         */
+        "shipit.uplift.standing.Standing": {
+            key: components["schemas"]["StandingKey"];
+            word: string;
+            colour: components["schemas"]["Colour"];
+            sentence: string;
+            actor: components["schemas"]["Actor"];
+            /** @default [] */
+            notes: string[];
+        };
+        /**
+         * StandingKey
+         * @description What a page shows of a request's merge trial; derived, never stored.
+         * @enum {unknown}
+         */
+        StandingKey: "cant-tell" | "clean" | "conflict" | "empty" | "landed" | "needs-bug" | "queued" | "retesting" | "skipped";
+        /**
+         * Colour
+         * @description Only a proven conflict is red; what goes on by itself is "run".
+         * @enum {unknown}
+         */
+        Colour: "green" | "grey" | "red" | "run";
+        /**
+         * Actor
+         * @description Who must act for the request to move.
+         * @enum {unknown}
+         */
+        Actor: "author" | "nobody" | "operator" | "release manager" | "ship it";
+        /**
+         * Check
+         * @description One row: an answer and what was measured of it.
+         *
+         *         question: canonical key; label: the question in few words. says: the answer as written (cut), None where
+         *         the form has none. value: its typed reading. measured: sentence. kind: which flag, None unless it
+         *         disagrees. source, at: who measured, when. paths: files the sentence is about, at most MOST_PATHS.
+         */
+        Check: {
+            question: components["schemas"]["Question"];
+            label: string;
+            says: string | null;
+            /** @default null */
+            value: string | null;
+            measured: string;
+            verdict: components["schemas"]["Verdict"];
+            /** @default null */
+            kind: components["schemas"]["Kind"] | null;
+            source: string;
+            /** @default null */
+            at: string | null;
+            /** @default [] */
+            paths: string[];
+        };
+        /**
+         * Question
+         * @description One canonical key per question, however a form words it.
+         * @enum {unknown}
+         */
+        Question: "affected_branches" | "android" | "backports" | "bulls_eye" | "case" | "cause" | "exploit_ease" | "fixed_in" | "flaw_introduced" | "is_risky" | "manual_qe" | "migrations_skipped" | "note" | "other" | "other_uplifts" | "qe_steps" | "ready_to_land" | "regression_likelihood" | "risk_explanation" | "risk_level" | "strings" | "testing_done" | "tests" | "user_impact" | "verified_beta" | "verified_nightly";
+        /**
+         * Verdict
+         * @description What a fact says of an answer.
+         * @enum {unknown}
+         */
+        Verdict: "agrees" | "cannot tell" | "disagrees";
+        /**
+         * Kind
+         * @description Kinds of flags: what exactly speaks against the answer.
+         * @enum {unknown}
+         */
+        Kind: "asks QE to test, gives no steps" | "its QE answer and qe-verify differ" | "names another cause than the bug" | "says Android is affected, changes code of desktop alone" | "says Android is not affected, changes Android's code" | "says covered, no test anywhere near" | "says it adds tests, touches none" | "says low risk, files that are often backed out" | "says low risk, is large" | "says low risk, was backed out before" | "says no other uplifts, lacks one" | "says no string changes, words change" | "says verified or landed, is not on main" | "says verified, was hours on main";
+        /**
+         * FormShown
+         * @description The form as written. is_parsed False: no question of it was understood; then raw is all there is.
+         */
+        FormShown: {
+            author: string | null;
+            time: string | null;
+            generation: string;
+            comment: number | null;
+            is_parsed: boolean;
+            raw: string;
+        };
+        /**
+         * FactShown
+         * @description One measured fact that no question of the form asks for.
+         */
+        FactShown: {
+            key: string;
+            label: string;
+            sentence: string;
+            source: string;
+            /** @default null */
+            at: string | null;
+            /** @default [] */
+            bugs: number[];
+        };
+        /**
+         * PatchShown
+         * @description One patch of the series, in landing order.
+         *
+         *         added, deleted: lines; test_*: of them in tests; None while not measured (lacking says why). bake: how
+         *         long it is on main, in words. outcome, reason, conflicts: of its part in the newest trial.
+         */
+        PatchShown: {
+            name: string;
+            version: string;
+            /** @default null */
+            title: string | null;
+            /** @default null */
+            url: string | null;
+            /** @default null */
+            author: string | null;
+            /** @default [] */
+            reviewers: string[];
+            /** @default null */
+            landed_at: string | null;
+            /** @default null */
+            bake: string | null;
+            /** @default null */
+            files: number | null;
+            /** @default null */
+            added: number | null;
+            /** @default null */
+            deleted: number | null;
+            /** @default null */
+            test_added: number | null;
+            /** @default null */
+            test_deleted: number | null;
+            /** @default [] */
+            languages: string[];
+            /** @default [] */
+            components: string[];
+            /** @default [] */
+            paths: string[];
+            /** @default null */
+            lacking: string | null;
+            /** @default null */
+            source: string | null;
+            /** @default null */
+            read_at: string | null;
+            /** @default null */
+            outcome: components["schemas"]["Outcome"] | null;
+            /** @default null */
+            reason: string | null;
+            /** @default [] */
+            conflicts: components["schemas"]["Conflict"][];
+        };
+        /**
+         * TrialShown
+         * @description A trial. is_current: of today's patches on today's tip.
+         */
+        TrialShown: {
+            tip: string;
+            outcome: components["schemas"]["Outcome"];
+            tried_at: string;
+            engine: string;
+            is_current: boolean;
+        };
+        /**
+         * ConflictPart
+         * @description What does not merge. sentence: the state in words. view: when ready (is_old: for an earlier trial).
+         */
+        ConflictPart: {
+            state: components["schemas"]["AskState"];
+            sentence: string;
+            /** @default null */
+            asked_at: string | null;
+            /** @default null */
+            made_at: string | null;
+            /** @default false */
+            is_old: boolean;
+            /** @default null */
+            view: components["schemas"]["ConflictView"] | null;
+        };
+        /**
+         * AskState
+         * @description Whether something that a worker makes is there.
+         *
+         *         none: there is nothing to make. offered: it can be asked for. asked: it is waited for. ready: here it is.
+         * @enum {unknown}
+         */
+        AskState: "asked" | "none" | "offered" | "ready";
+        /**
+         * ConflictView
+         * @description What does not merge and who wrote it. patch: the patch of the series that conflicts.
+         *
+         *         base: commit that the patch expects below it, None when unknown. commits: everything that spans name.
+         *         more: conflicting files beyond those shown. reason: why there is nothing to show.
+         */
+        ConflictView: {
+            tip: string;
+            /** @default null */
+            patch: string | null;
+            /** @default null */
+            base: string | null;
+            /** @default [] */
+            files: components["schemas"]["FileView"][];
+            /** @default {} */
+            commits: {
+                [key: string]: components["schemas"]["Wrote"];
+            };
+            /** @default 0 */
+            more: number;
+            /** @default null */
+            reason: string | null;
+        };
+        /**
+         * FileView
+         * @description One conflicting file. sentence: what happened to it. more: hunks beyond those shown.
+         *
+         *         ours, theirs: the last commits that touched the file on the train and below the patch. notes: what cannot
+         *         be shown and why.
+         */
+        FileView: {
+            path: string;
+            kind: components["schemas"]["ConflictKind"];
+            sentence: string;
+            /** @default [] */
+            hunks: components["schemas"]["HunkView"][];
+            /** @default 0 */
+            more: number;
+            /** @default null */
+            ours_last: string | null;
+            /** @default null */
+            base_last: string | null;
+            /** @default [] */
+            notes: string[];
+        };
+        /**
+         * HunkView
+         * @description One conflicting place. before: lines of the train in front of it. base: what the patch expects.
+         *
+         *         ours: what the train has. theirs: what the patch makes of it.
+         */
+        HunkView: {
+            /** @default [] */
+            before: string[];
+            base: components["schemas"]["SideView"];
+            ours: components["schemas"]["SideView"];
+            theirs: components["schemas"]["SideView"];
+            /** @default [] */
+            after: string[];
+        };
+        /**
+         * SideView
+         * @description One side of a hunk. first: number of its first line, None where the side has no such place or file.
+         *
+         *         more: lines beyond those shown. is_absent: the side has no such file.
+         */
+        SideView: {
+            first: number | null;
+            lines: string[];
+            /** @default 0 */
+            more: number;
+            /** @default false */
+            is_absent: boolean;
+            /** @default [] */
+            blame: components["schemas"]["Span"][];
+        };
+        /**
+         * Span
+         * @description Lines [first, last] of a file, numbered from 1, that one commit wrote.
+         */
+        Span: {
+            first: number;
+            last: number;
+            commit: string;
+        };
+        /**
+         * Wrote
+         * @description A commit that wrote lines, or last touched a file. author: name; bug: the first its subject names.
+         */
+        Wrote: {
+            commit: string;
+            author: string;
+            at: string;
+            subject: string;
+            /** @default null */
+            bug: number | null;
+        };
+        /**
+         * InterdiffPart
+         * @description What changed since an older version of the patches.
+         *
+         *         since: digest of the older version to ask for ({"kind": "interdiff", "since": …}). is_since_approval: the
+         *         patches changed after the approval, so that the question is open again.
+         */
+        InterdiffPart: {
+            state: components["schemas"]["AskState"];
+            sentence: string;
+            /** @default null */
+            since: string | null;
+            /** @default false */
+            is_since_approval: boolean;
+            /** @default null */
+            asked_at: string | null;
+            /** @default null */
+            made_at: string | null;
+            /** @default null */
+            view: components["schemas"]["InterdiffView"] | null;
+        };
+        /**
+         * InterdiffView
+         * @description Two versions of a series compared. older, newer: series digests. sentence: what changed, in words.
+         */
+        InterdiffView: {
+            older: string;
+            newer: string;
+            /** @default [] */
+            patches: components["schemas"]["PatchInterdiff"][];
+            sentence: string;
+        };
+        /**
+         * PatchInterdiff
+         * @description One patch of a series: older and newer version (None where it was added or taken out).
+         *
+         *         same: files that did not change. more: changed files beyond those shown. reason: why it was not compared.
+         */
+        PatchInterdiff: {
+            name: string;
+            /** @default null */
+            older: string | null;
+            /** @default null */
+            newer: string | null;
+            /** @default [] */
+            files: components["schemas"]["FileInterdiff"][];
+            /** @default 0 */
+            same: number;
+            /** @default 0 */
+            more: number;
+            /** @default null */
+            reason: string | null;
+        };
+        /**
+         * FileInterdiff
+         * @description One file. lines: only where something differs, with a few around; more: those left out at the end.
+         *
+         *         note: what lines cannot say (a binary file, a mode).
+         */
+        FileInterdiff: {
+            path: string;
+            state: components["schemas"]["FileState"];
+            /** @default [] */
+            lines: components["schemas"]["shipit.merge.interdiff.Line"][];
+            /** @default 0 */
+            more: number;
+            /** @default null */
+            note: string | null;
+        };
+        /**
+         * FileState
+         * @description What became of a file's part of the patch.
+         * @enum {unknown}
+         */
+        FileState: "added" | "changed" | "removed" | "same";
+        /**
+         * Line
+         * @description One line of a patch (its own "+", "-" or " " first) and how it compares.
+         */
+        "shipit.merge.interdiff.Line": {
+            mark: components["schemas"]["Mark"];
+            text: string;
+        };
+        /**
+         * Mark
+         * @description How a line of the two diffs compares: in both, only in the newer, only in the older, or left out.
+         * @enum {unknown}
+         */
+        Mark: "added" | "gap" | "removed" | "same";
+        /**
+         * VersionShown
+         * @description One version of the series: its digest, when we first saw it, its patches ("D1, diff 5").
+         */
+        VersionShown: {
+            digest: string;
+            seen_at: string;
+            patches: string[];
+            is_current: boolean;
+            is_decided: boolean;
+        };
+        /**
+         * PersonShown
+         * @description Somebody with a part in it. sentences: their dated history, counts with their span and no score.
+         */
+        PersonShown: {
+            name: string;
+            email: string;
+            roles: string[];
+            /** @default [] */
+            sentences: string[];
+            /** @default [] */
+            records: components["schemas"]["RecordShown"][];
+            /** @default null */
+            note: components["schemas"]["NoteShown"] | null;
+        };
+        /**
+         * RecordShown
+         * @description How often somebody did something in a span of time. did: shipit.uplift.people.Did.
+         */
+        RecordShown: {
+            did: string;
+            count: number;
+            first: string;
+            last: string;
+        };
+        /**
+         * NoteShown
+         * @description What a release manager noted about somebody, until it expires. private: only for those who may note.
+         */
+        NoteShown: {
+            karma: number;
+            public: string;
+            private: string | null;
+            noted_by: string | null;
+            noted_at: string | null;
+            expires_at: string | null;
+        };
+        /**
+         * MomentShown
+         * @description One line of the timeline. by: a person's name. source: bugzilla, clone, bot, board, phabricator.
+         */
+        MomentShown: {
+            at: string;
+            kind: components["schemas"]["MomentKind"];
+            sentence: string;
+            source: string;
+            /** @default null */
+            by: string | null;
+            /** @default null */
+            commit: string | null;
+            /** @default null */
+            outcome: components["schemas"]["Outcome"] | null;
+        };
+        /**
+         * MomentKind
+         * @description What a line of the timeline tells of.
+         * @enum {unknown}
+         */
+        MomentKind: "backed out" | "decided" | "decision" | "flag" | "landed" | "needinfo" | "patches" | "requested" | "retargeted" | "state" | "trial";
+        /**
+         * OtherRequest
+         * @description Another request of the same bug.
+         */
+        OtherRequest: {
+            uid: string;
+            train: string;
+            state: components["schemas"]["RequestState"];
+            /** @default null */
+            outcome: components["schemas"]["Outcome"] | null;
+            /** @default true */
+            is_open: boolean;
+        };
+        /**
          * WishAsked
-         * @description What is wished: "trial" tries the request's patches again, "bug" reads its bug again.
+         * @description What is wished.
+         *
+         *         "trial" tries the request's patches again, "bug" reads its bug again, "conflict" shows what does not merge
+         *         in the newest trial, "interdiff" what changed since an older version of the patches (since: its digest).
          */
         WishAsked: {
             /** @default trial */
             kind: string;
+            /** @default null */
+            since: string | null;
         };
         /**
          * RoundReport
@@ -2294,7 +2935,7 @@ export interface components {
             recent: number[];
             label: string;
             lag_seconds: number | null;
-            standing: components["schemas"]["Standing"];
+            standing: components["schemas"]["shipit.events.standing.Standing"];
         };
         /**
          * Stop
@@ -4041,6 +4682,357 @@ export interface operations {
             };
         };
     };
+    get_api_people_person: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                person: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description One contributor */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PersonAnswer"];
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["shipit.web.problems.Problem"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["shipit.web.problems.Problem"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["shipit.web.problems.Problem"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["shipit.web.problems.Problem"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["shipit.web.problems.Problem"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["shipit.web.problems.Problem"];
+                };
+            };
+        };
+    };
+    put_api_people_person_note: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                person: number;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NoteAsked"];
+            };
+        };
+        responses: {
+            /** @description Note something about a contributor; authored, dated, for a year at most */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PersonAnswer"];
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["shipit.web.problems.Problem"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["shipit.web.problems.Problem"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["shipit.web.problems.Problem"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["shipit.web.problems.Problem"];
+                };
+            };
+            /** @description Precondition Failed */
+            412: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["shipit.web.problems.Problem"];
+                };
+            };
+            /** @description Request Entity Too Large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["shipit.web.problems.Problem"];
+                };
+            };
+            /** @description Unsupported Media Type */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["shipit.web.problems.Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["shipit.web.problems.Problem"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["shipit.web.problems.Problem"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["shipit.web.problems.Problem"];
+                };
+            };
+        };
+    };
+    delete_api_people_person_note: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                person: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description End what is noted about a contributor */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["shipit.web.problems.Problem"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["shipit.web.problems.Problem"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["shipit.web.problems.Problem"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["shipit.web.problems.Problem"];
+                };
+            };
+            /** @description Precondition Failed */
+            412: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["shipit.web.problems.Problem"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["shipit.web.problems.Problem"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["shipit.web.problems.Problem"];
+                };
+            };
+        };
+    };
+    get_api_people_person_notes: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                person: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Who noted what about a contributor, newest first; no words of what no longer holds */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["NoteRow"][];
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["shipit.web.problems.Problem"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["shipit.web.problems.Problem"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["shipit.web.problems.Problem"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["shipit.web.problems.Problem"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["shipit.web.problems.Problem"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["shipit.web.problems.Problem"];
+                };
+            };
+        };
+    };
     get_api_pipelines: {
         parameters: {
             query?: {
@@ -5375,6 +6367,203 @@ export interface operations {
             };
         };
     };
+    put_api_requests_uid_details: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                uid: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["DetailReport"];
+            };
+        };
+        responses: {
+            /** @description Bring what a page asked for: the view of a conflict or of an interdiff */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["shipit.web.problems.Problem"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["shipit.web.problems.Problem"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["shipit.web.problems.Problem"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["shipit.web.problems.Problem"];
+                };
+            };
+            /** @description Precondition Failed */
+            412: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["shipit.web.problems.Problem"];
+                };
+            };
+            /** @description Request Entity Too Large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["shipit.web.problems.Problem"];
+                };
+            };
+            /** @description Unsupported Media Type */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["shipit.web.problems.Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["shipit.web.problems.Problem"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["shipit.web.problems.Problem"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["shipit.web.problems.Problem"];
+                };
+            };
+        };
+    };
+    get_api_requests_uid_evidence: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                uid: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description What to look at before deciding: answers beside facts, patches, conflict, people, timeline */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Evidence"];
+                };
+            };
+            /** @description What you have is still what is there */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["shipit.web.problems.Problem"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["shipit.web.problems.Problem"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["shipit.web.problems.Problem"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["shipit.web.problems.Problem"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["shipit.web.problems.Problem"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["shipit.web.problems.Problem"];
+                };
+            };
+        };
+    };
     post_api_requests_uid_wishes: {
         parameters: {
             query?: never;
@@ -5390,7 +6579,7 @@ export interface operations {
             };
         };
         responses: {
-            /** @description Ask for a trial; asking twice makes one wish */
+            /** @description Ask a worker for a trial, reading, conflict or interdiff; asking twice makes one wish */
             200: {
                 headers: {
                     [name: string]: unknown;

@@ -16,6 +16,7 @@ from shipit.storage import journal, sources
 from shipit.storage.journal import Show
 from shipit.storage.pool import Connection
 from shipit.web import reading
+from shipit.web.bodies import Piece, inline
 from shipit.web.event_answers import (
     PLACE,
     EventAnswer,
@@ -31,9 +32,12 @@ from shipit.web.event_answers import (
 from shipit.web.event_showing import Shower, heard_by, only_open, shown_held, shown_source, shows_body
 from shipit.web.house import Answer, Asked, Contract, endpoint, house, json_answer, viewer
 from shipit.web.scopes import Right
+from shipit.web.shell import PRELOADS
 from shipit.web.viewer import Audience
 
 QUARANTINE_ROWS = 50
+FIRST_ROWS = 50
+"""Rows of the events page before older ones are asked for."""
 
 _rows = msgspec.json.Decoder(list[EventRow])
 _sources = msgspec.json.Decoder(list[SourceRow])
@@ -51,14 +55,17 @@ _sources = msgspec.json.Decoder(list[SourceRow])
 )
 async def list_events(request: Asked) -> Answer:
     """A page of the journal. Strangers see events of open sources only."""
-    query = reading.query(request, EventsQuery)
+    return json_answer(await _events(request, reading.query(request, EventsQuery)))
+
+
+async def _events(request: Asked, query: EventsQuery) -> EventsAnswer:
     which = msgspec.structs.asdict(query)
     which["source"], which["heard_by"] = heard_by(query.source)
     async with house(request).database.connection() as connection:
         page = await journal.page(connection, only=only_open(request), **which)
     show = Shower(request)
     rows = [show(row) for row in _rows.decode(page.rows)]
-    return json_answer(EventsAnswer(events=rows, next=page.next, as_of=show.now))
+    return EventsAnswer(events=rows, next=page.next, as_of=show.now)
 
 
 @endpoint(
@@ -89,6 +96,10 @@ async def read_event(request: Asked) -> Answer:
 )
 async def list_sources(request: Asked) -> Answer:
     """The sources. Why one does not answer is not for strangers: the words may name hosts."""
+    return json_answer(await _sources_now(request))
+
+
+async def _sources_now(request: Asked) -> SourcesAnswer:
     ours, now = house(request).settings.listener, datetime.now(UTC)
     silent = timedelta(minutes=ours.silent_minutes)
     is_public = viewer(request).audience is Audience.PUBLIC
@@ -97,21 +108,19 @@ async def list_sources(request: Asked) -> Answer:
         figures = await journal.figures(connection)
         alive_at = await sources.last_life(connection)
         failed = await journal.count_failed(connection)
-    return json_answer(
-        SourcesAnswer(
-            sources=[shown_source(row, now=now, silent=silent, is_public=is_public) for row in rows],
-            alive_at=alive_at,
-            is_alive=alive_at is not None and now - alive_at <= silent,
-            oldest_event_seconds=figures["oldest_event"],
-            oldest_effect_seconds=figures["oldest_effect"],
-            stored=int(figures["stored"]),
-            due=int(figures["due"]),
-            followed=int(figures["followed"]),
-            quarantined=int(figures["quarantined"]),
-            failed=failed,
-            retention_days=ours.retention_days,
-            as_of=now,
-        )
+    return SourcesAnswer(
+        sources=[shown_source(row, now=now, silent=silent, is_public=is_public) for row in rows],
+        alive_at=alive_at,
+        is_alive=alive_at is not None and now - alive_at <= silent,
+        oldest_event_seconds=figures["oldest_event"],
+        oldest_effect_seconds=figures["oldest_effect"],
+        stored=int(figures["stored"]),
+        due=int(figures["due"]),
+        followed=int(figures["followed"]),
+        quarantined=int(figures["quarantined"]),
+        failed=failed,
+        retention_days=ours.retention_days,
+        as_of=now,
     )
 
 
@@ -126,6 +135,10 @@ async def list_sources(request: Asked) -> Answer:
 )
 async def list_quarantine(request: Asked) -> Answer:
     """What is in quarantine."""
+    return json_answer(await _quarantine(request))
+
+
+async def _quarantine(request: Asked) -> QuarantineAnswer:
     show = Shower(request)
     held: list[Held] = []
     async with house(request).database.connection() as connection:
@@ -141,7 +154,7 @@ async def list_quarantine(request: Asked) -> Answer:
         figures = await journal.figures(connection)
     may = viewer(request).has(Right.REPLAY)
     total = int(figures["quarantined"])
-    return json_answer(QuarantineAnswer(held=held, total=total, may_replay=may, as_of=show.now))
+    return QuarantineAnswer(held=held, total=total, may_replay=may, as_of=show.now)
 
 
 @endpoint(
@@ -183,6 +196,20 @@ async def skip(request: Asked) -> Answer:
     return json_answer(Skipped(key=row.key, waited=waited))
 
 
+async def _preload(request: Asked) -> list[tuple[str, Piece]]:
+    """What the events page shows first."""
+    answers = {
+        "/api/sources": await _sources_now(request),
+        "/api/quarantine": await _quarantine(request),
+        f"/api/events?limit={FIRST_ROWS}": await _events(request, EventsQuery(limit=FIRST_ROWS)),
+    }
+    return [
+        (address, Piece.of(inline(msgspec.json.encode(answer)), keep=False))
+        for address, answer in answers.items()
+    ]
+
+
+PRELOADS["/events"] = _preload
 HANDLERS = [list_events, read_event, list_sources, list_quarantine, replay, skip]
 
 

@@ -41,7 +41,15 @@ def test_prerequisites_prints_the_contract(repo: Repo, tmp_path: Path) -> None:
     said = asked("prerequisites", *place, patch)
     assert said["outcome"] == "conflict" and said["verified"] is True
     assert said["prerequisites"] == [
-        {"revision": missing, "bug": 2, "subject": "Bug 2", "lines": 2, "files": 0, "state": None}
+        {
+            "revision": missing,
+            "bug": 2,
+            "subject": "Bug 2",
+            "lines": 2,
+            "files": 0,
+            "state": None,
+            "author": "Ada <ada@example.org>",
+        }
     ]
     assert said["neighbours_only"] is False and said["in_the_way"] == []
     assert {"reason", "merges", "ms"} <= said.keys()
@@ -100,3 +108,9 @@ def test_the_backtest_counts_a_recorded_conflict(repo: Repo, tmp_path: Path) -> 
     history.write_text(json.dumps(row) + "\n")
     said = asked("backtest", "--repo", repo.path, history, "--prerequisites", "--index", tmp_path / "index")
     assert said["corpora"]["recorded"]["found"] == 1 and said["corpora"]["recorded"]["unknown"] == 0
+
+
+def test_a_plan_needs_a_train_or_a_clone_with_revisions(repo: Repo) -> None:
+    for words in ((), ("one", "two"), ("beta", "--onto", "beta"), ("beta", "--branch", "new")):
+        refused = shipit("landing-plan", *words)
+        assert (refused.returncode, "Traceback" in refused.stderr) == (2, False)

@@ -196,7 +196,7 @@ async def _made(doors: Doors, ground: Ground, wanted: Wanted) -> TrainPlan:
     behind = left_behind(ground.clone.history, there | (landing & missing), missing - landing)
     return wanted.made(
         doors,
-        **_worded(wanted, made, {name: uid for uid, name in names.items()}),
+        **_worded(wanted, made, {name: uid for uid, name in names.items()}, uplifts),
         left_behind=tuple(
             Behind(
                 revision=one.revision,
@@ -213,15 +213,18 @@ async def _made(doors: Doors, ground: Ground, wanted: Wanted) -> TrainPlan:
     )
 
 
-def _worded(wanted: Wanted, made: Plan, uids: Mapping[str, str]) -> dict[str, object]:
+def _worded(
+    wanted: Wanted, made: Plan, uids: Mapping[str, str], uplifts: Sequence[Uplift]
+) -> dict[str, object]:
     """A plan by requests. uids: of the names that its uplifts have."""
+    revisions = {uplift.name: tuple(entry.id for entry in uplift.entries) for uplift in uplifts}
     bugs = {one.request.uid: one.request.bug for one in wanted.requests}
     return {
         "order": tuple(
             PlannedUplift(
                 request=(uid := uids[step.uplift.name]),
                 bug=bugs[uid],
-                revisions=tuple(entry.id for entry in step.uplift.entries),
+                revisions=revisions[step.uplift.name],
                 subject=step.uplift.entries[-1].subject,
                 is_empty=step.is_empty,
             )
@@ -231,6 +234,7 @@ def _worded(wanted: Wanted, made: Plan, uids: Mapping[str, str]) -> dict[str, ob
             Waiting(
                 request=(uid := uids[one.revision]),
                 bug=bugs[uid],
+                revisions=revisions[one.revision],
                 after=tuple(uids[name] for name in one.after),
                 reason=one.reason,
                 lands=one.lands,

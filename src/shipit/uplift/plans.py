@@ -43,13 +43,14 @@ class PlannedUplift(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Waiting(msgspec.Struct, frozen=True, kw_only=True):
-    """A request that does not merge on the tip alone. after: requests (uids).
+    """A request that does not merge on the tip alone. revisions: its patches. after: requests (uids).
 
     lands: it merges once those have landed; else it merges nowhere in the plan, and `after` excludes it.
     """
 
     request: str
     bug: int
+    revisions: tuple[str, ...] = ()
     after: tuple[str, ...]
     reason: str
     lands: bool

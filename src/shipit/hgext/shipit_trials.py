@@ -1098,6 +1098,40 @@ class Trials:
                 answer["marked"] = packed(marked)
         yield answer
 
+    def ask_annotate(self, request):
+        """Who wrote some lines of a file at a changeset, and what last touched it."""
+        repo = self.store.repo
+        made, path = repo[to_bin(request["commit"])], heard(request["path"])
+        entry = self.store.entry(made.manifestnode(), path)
+        if entry is None or request["blob"] is None:
+            yield {"reason": None if entry is None else "the file is there"}
+            return
+        content = self.store.content(entry)
+        if self.store.blob(entry) != request["blob"]:
+            yield {"reason": "the file is not in this form in its history"}
+            return
+        if len(content) > request["most"] or is_binary(content):
+            yield {"reason": f"it is binary or has more than {request['most']} bytes"}
+            return
+        file = made[path]
+        last = file.introrev()
+        revs = [line.fctx.introrev() for line in file.annotate(follow=True)] if request["lines"] else []
+        spans = []
+        for first, end in request["lines"]:
+            for number in range(first, min(end, len(revs)) + 1):
+                rev = revs[number - 1]
+                if spans and spans[-1][1] == number - 1 and spans[-1][2] == rev:
+                    spans[-1][1] = number
+                else:
+                    spans.append([number, number, rev])
+        named = {last, *(rev for _, _, rev in spans)}
+        names = {rev: repo[rev].hex().decode("ascii") for rev in named}
+        yield {
+            "spans": [(first, end, names[rev]) for first, end, rev in spans],
+            "last": names[last],
+            "commits": [self._row(repo[rev]) for rev in sorted(named)],
+        }
+
     def ask_apply(self, request):
         store = self.store
         diff = base64.b64decode(request["diff"])

@@ -177,6 +177,12 @@ class GitTrials:
                 return await self._run(requests)
             return await self._incremental.run(requests, self._run)
 
+    async def fresh(self, request: Request) -> Timed:
+        """One trial run now, though its result may be kept: what its conflict looks like is not kept."""
+        async with self._busy:
+            (timed,) = await self._run([request])
+            return timed
+
     async def keys(self, requests: Sequence[Request]) -> list[str | None]:
         """The key of each request's trial: while it is equal the outcome is; None where nothing proves it.
 

@@ -211,6 +211,11 @@ class HgTrials:
         async with self._busy:
             return await (self._incremental or self._proving(KeptTrials())).keys(requests)
 
+    async def fresh(self, request: Request) -> Timed:
+        """One trial run now; see `GitTrials.fresh`."""
+        (timed,) = await self.run_timed([request])
+        return timed
+
     async def hunks(self, onto: str, patch: Patch, path: str, *, after: tuple[Patch, ...] = ()) -> PathHunks:
         """What conflicts in one path of a patch that conflicts onto a tip, with the three sides.
 

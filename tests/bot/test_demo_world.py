@@ -31,6 +31,7 @@ OUTCOMES = {
     Kind.ATTACHED_DIFF: "clean",
     Kind.RELANDED: "clean",
     Kind.BACKED_OUT: "clean",
+    Kind.BUILDS_ON: "conflict",
 }
 
 

@@ -35,6 +35,7 @@ class Kind(StrEnum):
     ATTACHED_DIFF = "attached diff"
     RELANDED = "relanded"
     BACKED_OUT = "backed out"
+    BUILDS_ON = "builds on another request"
 
 
 @dataclass(frozen=True)
@@ -269,6 +270,15 @@ class Story:
                 if bug.kind is Kind.RELANDED:
                     again = {**fix, bug.lines[0] + 1: "  relanded_with_a_test(state);"}
                     told.landings.append(self._edit(MAIN, path, again, subject, author, when))
+            case Kind.BUILDS_ON:
+                # an older request's patch wrote that line, and what mends this one was left on main
+                named = bug.path.split(".")[0].lower()
+                ours = {bug.lines[0]: f"  {named}_guarded({bug.lines[0]}, state);"}
+                told.landings.append(self._edit(MAIN, path, ours, subject, author, when))
+                words = f"Bug {bug.id - 200} - Settle {bug.path} again. r=yuki"
+                cause = f"{words}\n\nThis fixes a regression from bug {bug.id}."
+                mended = {bug.lines[0] + 8: f"  {named}_settled(state);"}
+                self._edit(MAIN, path, mended, cause, CAST["ines"], when + timedelta(hours=3))
             case _:
                 told.landings.append(self._edit(MAIN, path, fix, subject, author, when))
                 if bug.kind is Kind.LANDED:

@@ -10,6 +10,7 @@ from fixtures_web import CAST, Service, make_bug, make_request, make_round, runn
 from shipit.web.app import HANDLERS
 from shipit.web.house import Contract
 from shipit.web.scopes import Right
+from shipit.web.shell import PATHS
 
 OK = "ok"
 ROLES = (None, *CAST)
@@ -31,6 +32,8 @@ BOTS = {None: 401, "stranger": 403, "user": 403, "bot": OK, "admin": 403, "reade
 ADMINS = {None: 401, "stranger": 403, "user": 403, "bot": 403, "admin": OK, "reader": 403, "replayer": 403}
 REPLAYERS = {**USERS, "user": 403, "reader": 403}
 READ = (READERS_PUBLIC, READERS_PRIVATE)
+# Nobody is sent to log in where that may help; whoever is somebody gets the shell, which says what is refused.
+SHELL = (EVERYBODY, {**EVERYBODY, None: 401})
 
 # (method, path of the route) -> (who may on a public, on a private instance). A route without an entry fails.
 TABLE: dict[tuple[str, str], tuple[dict[str | None, object], dict[str | None, object]]] = {
@@ -45,10 +48,9 @@ TABLE: dict[tuple[str, str], tuple[dict[str | None, object], dict[str | None, ob
     ("GET", "/api/me"): (EVERYBODY, EVERYBODY),
     ("GET", "/schema"): (EVERYBODY, EVERYBODY),
     ("GET", "/schema/openapi.json"): (EVERYBODY, EVERYBODY),
-    ("GET", "/assets/page.css"): (EVERYBODY, EVERYBODY),
-    ("GET", "/assets/page.js"): (EVERYBODY, EVERYBODY),
-    ("GET", "/assets/icon.svg"): (EVERYBODY, EVERYBODY),
-    ("GET", "/"): READ,
+    # the pages: a shell that is the same for everybody; what is in it follows the rights of its API
+    ("GET", "/assets/{name:str}"): (EVERYBODY, EVERYBODY),
+    **{("GET", path): SHELL for path in PATHS},
     ("GET", "/api/live"): READ,
     ("GET", "/api/trains"): READ,
     ("GET", "/api/requests"): READ,
@@ -57,11 +59,15 @@ TABLE: dict[tuple[str, str], tuple[dict[str | None, object], dict[str | None, ob
     ("POST", "/api/requests/{uid:str}/wishes"): (USERS, USERS),
     ("GET", "/api/requests/{uid:str}/evidence"): READ,
     ("PUT", "/api/requests/{uid:str}/details"): (BOTS, BOTS),
+    ("GET", "/api/views"): (USERS, USERS),
+    ("PUT", "/api/views/{uid:str}"): (USERS, USERS),
+    ("DELETE", "/api/views/{uid:str}"): (USERS, USERS),
     ("GET", "/api/people"): (USERS, USERS),
     ("GET", "/api/people/{person:str}"): (USERS, USERS),
     ("GET", "/api/people/{person:str}/notes"): (ADMINS, ADMINS),
     ("PUT", "/api/people/{person:str}/note"): (ADMINS, ADMINS),
     ("DELETE", "/api/people/{person:str}/note"): (ADMINS, ADMINS),
+    ("GET", "/api/board/{train:str}"): READ,
     ("GET", "/api/board/{train:str}/lists"): READ,
     ("PUT", "/api/board/lists"): (BOTS, BOTS),
     ("GET", "/api/known"): (BOTS, BOTS),
@@ -106,7 +112,6 @@ TABLE: dict[tuple[str, str], tuple[dict[str | None, object], dict[str | None, ob
     ("PUT", "/steps/{kind:str}/{uid:str}/done"): (USERS, USERS),
     ("POST", "/api/policies"): READ,
     ("POST", "/api/delegations"): (USERS, USERS),
-    ("GET", "/events"): READ,
     ("GET", "/api/events"): READ,
     ("GET", "/api/events/{event:str}"): READ,
     ("GET", "/api/quarantine"): READ,
@@ -203,7 +208,7 @@ async def test_a_private_instance_asks_for_a_login_and_a_refusal_names_the_scope
 
 def test_no_route_is_public_by_oversight() -> None:
     public = {path for _, path, contract in routes() if contract.right is Right.PUBLIC}
-    assert public == {path for (_, path), rows in TABLE.items() if rows[1] in (EVERYBODY, NOT_BEGUN)}
+    assert public == {path for (_, path), rows in TABLE.items() if rows[1] in (EVERYBODY, NOT_BEGUN, SHELL[1])}
 
 
 async def test_head_answers_wherever_get_does_and_without_a_body(database: Database) -> None:

@@ -10,12 +10,27 @@ import zlib
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Hashable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from litestar import Request, Response
 
 _SMALLEST_COMPRESSED = 1024
 _LEVEL = 6
+
+
+@dataclass(frozen=True)
+class Piece:
+    """Part of a gzip stream. deflated: ends on a byte and refers to nothing before it."""
+
+    content: bytes
+    deflated: bytes
+
+    @classmethod
+    def of(cls, content: bytes, *, keep: bool = True) -> Piece:
+        """Compressed well where it is kept, and fast where it is made for one answer."""
+        deflate = zlib.compressobj(_LEVEL if keep else 1, zlib.DEFLATED, -zlib.MAX_WBITS)
+        return cls(content, deflate.compress(content) + deflate.flush(zlib.Z_FULL_FLUSH))
 
 
 @dataclass(frozen=True)
@@ -33,19 +48,10 @@ class Body:
         """Bytes it occupies."""
         return len(self.content) + len(self.compressed or b"")
 
-
-@dataclass(frozen=True)
-class Piece:
-    """Part of a gzip stream. deflated: ends on a byte and refers to nothing before it."""
-
-    content: bytes
-    deflated: bytes
-
-    @classmethod
-    def of(cls, content: bytes, *, keep: bool = True) -> Piece:
-        """Compressed well where it is kept, and fast where it is made for one answer."""
-        deflate = zlib.compressobj(_LEVEL if keep else 1, zlib.DEFLATED, -zlib.MAX_WBITS)
-        return cls(content, deflate.compress(content) + deflate.flush(zlib.Z_FULL_FLUSH))
+    @cached_property
+    def piece(self) -> Piece:
+        """As it stands in a page, made when it is first wanted."""
+        return Piece.of(inline(self.content))
 
 
 class Bodies:
@@ -90,6 +96,11 @@ class Bodies:
         while self._size > self._most and len(self._kept) > 1:
             _, gone = self._kept.popitem(last=False)
             self._size -= gone.size
+
+
+def inline(content: bytes) -> bytes:
+    """JSON that may stand inside a script element: no "<" ends it, or begins a comment."""
+    return content.replace(b"<", b"\\u003c")
 
 
 def answer(request: Request[Any, Any, Any], body: Body, *, revision: int | None = None) -> Response[Any]:

@@ -47,14 +47,24 @@ async def versioned(
     media: str = JSON,
 ) -> Answer:
     """A body that everybody of one audience shares, made anew only when the data changed."""
+    return bodies.answer(request, await kept(request, key, make, media=media))
+
+
+async def kept(
+    request: Asked,
+    key: Hashable,
+    make: Callable[[Connection, Audience], Awaitable[bytes]],
+    *,
+    media: str = JSON,
+) -> bodies.Body:
+    """The body by itself."""
     things = house(request)
     audience = viewer(request).audience
     async with things.database.connection() as connection:
         version = await visibility.version(connection)
-        body = await things.bodies.get(
+        return await things.bodies.get(
             (key, audience), version, lambda: make(connection, audience), media=media
         )
-    return bodies.answer(request, body)
 
 
 @endpoint(

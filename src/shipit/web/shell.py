@@ -7,6 +7,7 @@ browser gets both as one gzip stream whose pieces were made apart.
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import contextlib
 import gzip
@@ -14,7 +15,7 @@ import hashlib
 import re
 import struct
 import zlib
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
@@ -27,7 +28,9 @@ from litestar.handlers import HTTPRouteHandler
 from litestar.response import Stream
 
 from shipit.errors import Missing, NotAuthenticated, ShipitError, Unavailable
-from shipit.web import bodies, reading
+from shipit.storage import trains
+from shipit.web import board, bodies, reading
+from shipit.web.bodies import Piece
 from shipit.web.guards import policy
 from shipit.web.house import Answer, Asked, Contract, endpoint, house
 from shipit.web.scopes import Right
@@ -44,10 +47,28 @@ PATHS = {
 }
 """Every path that opens a page: the page's folder in the frontend, and the parts of the path."""
 
-Piece = bodies.Piece
 Preload = Callable[[Asked], Awaitable[list[tuple[str, Piece]]]]
-PRELOADS: dict[str, Preload] = {}
+
+
+async def _board(request: Asked) -> list[tuple[str, Piece]]:
+    train = request.query_params.get("train")
+    async with house(request).database.connection() as connection:
+        names = await trains.names(connection)
+    train = train or default_train(names)
+    if train is None or train not in names:
+        return []
+    body = await board.body_of(request, train)
+    return [(f"/api/board/{train}", await asyncio.to_thread(lambda: body.piece))]
+
+
+PRELOADS: dict[str, Preload] = {"/": _board}
 """Per path: the answers of the API (address, bytes) that the first view of its page is drawn from."""
+
+
+def default_train(names: Sequence[str]) -> str | None:
+    """The train whose board opens first: the one with most to decide."""
+    return "beta" if "beta" in names else names[0] if names else None
+
 
 _FACTS = b"<!--facts-->"
 _TYPES = {".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml"}
@@ -195,7 +216,7 @@ async def _pieces(request: Asked, path: str, pages: Built, may_read: bool) -> As
     yield pages.before[path]
     things = house(request)
     head = {"is_demo": things.is_demo, "bugzilla": things.settings.bugzilla.url}
-    begun = b'<script type="application/json" id="facts">' + inline(msgspec.json.encode(head))[:-1]
+    begun = b'<script type="application/json" id="facts">' + bodies.inline(msgspec.json.encode(head))[:-1]
     yield Piece.of(begun + b',"answers":{', keep=False)
     preload = PRELOADS.get(path)
     if preload is not None and may_read:
@@ -203,15 +224,10 @@ async def _pieces(request: Asked, path: str, pages: Built, may_read: bool) -> As
         with contextlib.suppress(ShipitError):
             for number, (address, piece) in enumerate(await preload(request)):
                 comma = b"," if number else b""
-                yield Piece.of(comma + inline(msgspec.json.encode(address)) + b":", keep=False)
+                yield Piece.of(comma + bodies.inline(msgspec.json.encode(address)) + b":", keep=False)
                 yield piece
     yield Piece.of(b"}}</script>", keep=False)
     yield pages.after
-
-
-def inline(content: bytes) -> bytes:
-    """JSON that may stand inside a script element: no "<" ends it, or begins a comment."""
-    return content.replace(b"<", b"\\u003c")
 
 
 async def _plain(pieces: AsyncIterator[Piece]) -> AsyncIterator[bytes]:

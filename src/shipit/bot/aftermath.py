@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MPL-2.0
-"""What follows the trials: searches for what conflicts miss, landing plans, and the mails that tell of both.
+"""What follows the trials: searches for what conflicts miss, landing plans, their mails, and maintenance.
 
 None of it delays a trial: it begins when a round has told all of its own, and `--watch` does it beside the
 next looks. It is bounded in time; what is left over is for the next time, as the backend's keys tell.
@@ -18,6 +18,7 @@ import structlog
 from shipit.bot import landing, mailing, searches
 from shipit.bot.doors import Doors
 from shipit.bot.outlook import Outlook
+from shipit.bot.tidying import tidy
 from shipit.errors import ShipitError
 from shipit.uplift.mail import Mail, request_of_key, with_step
 from shipit.uplift.report import Known, Searched
@@ -121,6 +122,9 @@ class Aftermath:
             )
             if reason is not None:
                 troubles.append((bug, reason))
+        if not is_quick:
+            repositories = dict.fromkeys(train.repository for train in outlook.trains)
+            troubles += [(None, reason) for reason in await tidy(self._doors, repositories)]
         return troubles
 
     async def _in(

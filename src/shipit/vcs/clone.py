@@ -143,8 +143,11 @@ class Clone:
             return await self._renew(tuple(dict.fromkeys((self.main, *branches))), "as asked")
 
     async def maintain(self) -> None:
-        """Tidy up off the hot path: pack loose objects, join packs, index history. Raises Unavailable."""
-        async with self._alone():
+        """Tidy up off the hot path: pack loose objects, join packs, index history. Raises Unavailable.
+
+        Updates and trials go on meanwhile; while another process tidies up, this one is told so at once.
+        """
+        async with self._alone("maintained", patience=0.0):
             for task in ("loose-objects", "incremental-repack", "commit-graph"):
                 if task == "incremental-repack" and not list(self.folder.glob("objects/pack/*.pack")):
                     continue
@@ -153,19 +156,23 @@ class Clone:
                 self._complain(answer)
 
     @asynccontextmanager
-    async def _alone(self) -> AsyncIterator[None]:
-        """Nobody else updates this clone meanwhile, in this process or another."""
+    async def _alone(self, deed: str = "updated", *, patience: float | None = None) -> AsyncIterator[None]:
+        """Nobody else does that to this clone meanwhile, in this process or another.
+
+        patience: seconds to wait for whoever does; None: as long as for an update.
+        """
         name = f"clone {self.folder.name}"
+        file = f".{self.folder.name}.lock" if deed == "updated" else f".{self.folder.name}.{deed}.lock"
         try:
             self.folder.parent.mkdir(parents=True, exist_ok=True)
-            with (self.folder.parent / f".{self.folder.name}.lock").open("wb") as handle:
-                await self._lock(handle)
+            with (self.folder.parent / file).open("wb") as handle:
+                await self._lock(handle, self._lock_timeout if patience is None else patience)
                 yield
         except OSError as error:
             raise Unavailable(name, f"its folder cannot be used: {error.strerror}") from error
 
-    async def _lock(self, handle: BinaryIO) -> None:
-        waits_until = time.monotonic() + self._lock_timeout
+    async def _lock(self, handle: BinaryIO, patience: float) -> None:
+        waits_until = time.monotonic() + patience
         while True:
             try:
                 fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -173,7 +180,7 @@ class Clone:
             except BlockingIOError:
                 if time.monotonic() > waits_until:
                     name = f"clone {self.folder.name}"
-                    raise Unavailable(name, "another process has been updating it for too long") from None
+                    raise Unavailable(name, "another process has been at it for too long") from None
                 await asyncio.sleep(0.1)
 
     async def _damage(self) -> str | None:

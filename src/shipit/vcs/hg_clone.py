@@ -68,8 +68,8 @@ class HgClone(Clone):
         return found or f"hg verify ended with {answer.code}"
 
     async def maintain(self) -> None:
-        """Warm Mercurial's caches off the hot path. Raises Unavailable."""
-        async with self._alone():
+        """Warm Mercurial's caches off the hot path; see `Clone.maintain`. Raises Unavailable."""
+        async with self._alone("maintained", patience=0.0):
             self._complain(
                 await hg(self.folder, "debugupdatecaches", timeout=MAINTENANCE_SECONDS, check=False)
             )

@@ -2,9 +2,10 @@
 """Trials on Mercurial beside the original's method in one run: `hg graft --tool :merge` in a working copy.
 
     python -m benchmarks.hg_trials [--repo CLONE --history ROWS.jsonl] [--limit N] [--peer N]
+                                   [--git CLONE --git-history ROWS.jsonl]
 
-Without a clone a repository is generated. The rows of a real one come from `benchmarks/hg_convert.py`. CPU is
-user and system time of every process involved; it is the column to trust on a machine that has other work.
+Without a clone a repository is generated. The rows of a real one come from `benchmarks/hg_convert.py`; the
+clone that it converted tells what the same uplifts cost in git. CPU is user and system time of every process involved; it is the column to trust on a machine that has other work.
 """
 
 from __future__ import annotations
@@ -24,8 +25,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from benchmarks.merge_trials import recorded
 from shipit.merge.series import Request
 from shipit.merge.types import Commit, Outcome
+from shipit.vcs.git_store import GitTrials
 from shipit.vcs.hg import hg_program
 from shipit.vcs.hg_store import HgTrials
 
@@ -176,6 +179,16 @@ async def ours(repo: Path, cases: Sequence[Case]) -> tuple[Row, Row, Row, list[O
     return first, kept, dropped, [result.outcome for result in results], peak
 
 
+async def in_git(repo: Path, cases: Sequence[Case]) -> Row:
+    """The same uplifts in git, one worker, nothing kept."""
+    row = Row("the same uplifts in git, first pass", len(cases))
+    before, started = cpu_of(()), time.perf_counter()
+    async with GitTrials(repo, remembers=False) as trials:
+        await trials.run([Request(tip, (Commit(patch),), again=True) for tip, patch in cases])
+    row.cpu, row.wall = cpu_of(()) - before, time.perf_counter() - started
+    return row
+
+
 def generate(folder: Path) -> tuple[Path, list[Case]]:
     """A repository of some thousand files, a train of sixty patches, and another sixty to try on it."""
     repo = folder / "repo"
@@ -221,14 +234,16 @@ def main() -> None:
     parser.add_argument("--history", type=Path)
     parser.add_argument("--limit", type=int, default=500, help="cases that ours tries")
     parser.add_argument("--peer", type=int, default=20, help="cases of them that the peer tries")
+    parser.add_argument("--git", type=Path, help="the git clone that the repository was converted from")
+    parser.add_argument("--git-history", type=Path, help="its recorded uplifts")
     asked = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         if asked.repo is None:
             repo, cases = generate(Path(folder))
         else:
             repo = asked.repo.absolute()
-            rows = [json.loads(line) for line in asked.history.read_text("utf-8").splitlines()]
-            cases = [(row["parent"], row["source_commit"]) for row in rows]
+            told = [json.loads(line) for line in asked.history.read_text("utf-8").splitlines()]
+            cases = [(row["parent"], row["source_commit"]) for row in told]
         cases = cases[: asked.limit]
         step = max(1, len(cases) // asked.peer)
         sample = cases[::step][: asked.peer]
@@ -236,10 +251,13 @@ def main() -> None:
         small, *_, outcomes, _ = asyncio.run(ours(repo, sample))
         small.name = f"ours on the peer's {len(sample)} cases, server started for them"
         first, kept, dropped, all_outcomes, peak = asyncio.run(ours(repo, cases))
+    rows = [whole, graft, small, first, dropped, kept]
+    if asked.git is not None:
+        rows.append(asyncio.run(in_git(asked.git, recorded(asked.git, asked.git_history)[: asked.limit])))
     merged = [outcome in (Outcome.CLEAN, Outcome.EMPTY) for outcome in outcomes]
     print("| | trials | CPU ms each | wall ms each | times less CPU than the original |")
     print("| --- | ---: | ---: | ---: | ---: |")
-    for row in (whole, graft, small, first, dropped, kept):
+    for row in rows:
         wall = 1000 * row.wall / row.count
         print(f"| {row.name} | {row.count} | {row.each:.2f} | {wall:.2f} | {whole.each / row.each:.0f} |")
     same = sum(one == other for one, other in zip(merged, verdicts, strict=True))

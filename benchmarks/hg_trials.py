@@ -5,7 +5,8 @@
                                    [--git CLONE --git-history ROWS.jsonl]
 
 Without a clone a repository is generated. The rows of a real one come from `benchmarks/hg_convert.py`; the
-clone that it converted tells what the same uplifts cost in git. CPU is user and system time of every process involved; it is the column to trust on a machine that has other work.
+clone that it converted tells what the same uplifts cost in git. CPU is user and
+system time of every process involved; it is the column to trust on a machine that has other work.
 """
 
 from __future__ import annotations

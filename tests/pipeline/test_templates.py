@@ -24,10 +24,11 @@ VALUES: dict[str, Any] = {
     "qa": "qa",
     "phase_hours": 8,
     "rollout": {
-        "api_url": "https://rates.example.com/steps",
         "rule": "firefox-release",
         "percents": [10, 100],
         "pause_seconds": 86400,
+        "product": "Firefox",
+        "channel": "release",
     },
 }
 
@@ -44,8 +45,10 @@ def test_every_release_template_makes_a_valid_pipeline_with_phases_in_order(name
         assert earlier in ancestors(links(definition), later)
     assert "sign_ship" in ancestors(links(definition), "ship")
     assert "uplifts" in ancestors(links(definition), phases[0])
-    assert ancestors(links(definition), "rate_100") >= {"ship", "rate_10", "wait_100"}
-    assert all(step.rollback for step in definition.steps if step.kind == "taskcluster")
+    assert "ship" in ancestors(links(definition), "rollout")
+    assert all(step.rollback for step in definition.steps if step.kind in ("taskcluster", "rollout"))
+    assert set(definition.rollbacks) == set(phases)
+    assert definition.rollbacks["ship"].steps[0].kind == "shutoff"
 
 
 def test_a_merge_day_comes_from_the_calendar_and_knows_no_esr_by_itself() -> None:

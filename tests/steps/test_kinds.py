@@ -517,9 +517,11 @@ async def test_uplifts_lists_what_is_approved_and_not_landed_without_naming_the_
     await create(bench, "uplifts", "u", train="beta", major=147)
     await bench.turn()
     row = await read(bench, "uplifts", "u")
-    assert row.message == "approved and not landed on beta: bug 2, 1 restricted"
+    assert row.message == "approved and not landed on beta: bug 2"
     assert (row.details["contains"], row.details["missing"]) == ([1], [2])
     bench.query(landed, "r2")
+    row = await look(bench, "uplifts", "u")
+    assert row.message == "waits for the approved uplifts of beta to land", "not even counted"
     bench.query(landed, "r3")
     row = await look(bench, "uplifts", "u")
     assert (row.status, row.output) == (Status.SUCCESS, {"bugs": [1, 2]})

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -13,7 +13,7 @@ from shipit.actions.persons import Actor
 from shipit.actions.reconciling import cancel_step, check_kind, reconcile, step_of
 from shipit.errors import InvalidInput, Missing, Refused
 from shipit.pipeline.definition import PIPELINE_UID, InvalidDefinition, read
-from shipit.pipeline.schema import Problem
+from shipit.pipeline.schema import Problem, pointer
 from shipit.pipeline.states import Event, Status
 from shipit.pipeline.transition import asked
 from shipit.pipeline.types import Definition, Node, Note, digest_of
@@ -35,14 +35,29 @@ def checked(given: Mapping[str, Any], check_url: CheckUrl) -> Definition:
         definition = read(dict(given), check_kind)
     except InvalidDefinition as error:
         found += error.problems
-    raw = given.get("steps")
-    for place, step in enumerate(raw if isinstance(raw, list) else []):
-        url = step.get("api_url") if isinstance(step, dict) else None
-        if isinstance(url, str) and (why := check_url(url)):
-            found.append(Problem(f"/steps/{place}/api_url", why, url[:80]))
+    for at, steps in _step_lists(given):
+        for place, step in enumerate(steps):
+            url = step.get("api_url") if isinstance(step, dict) else None
+            if isinstance(url, str) and (why := check_url(url)):
+                found.append(Problem(f"{at}/{place}/api_url", why, url[:80]))
     if found or definition is None:
         raise InvalidDefinition(found)
     return definition
+
+
+def _step_lists(given: Mapping[str, Any]) -> Iterator[tuple[str, list[Any]]]:
+    """The lists of steps in a definition, with their pointers."""
+    plans = given.get("rollbacks")
+    lists = {"/steps": given.get("steps")}
+    if isinstance(plans, dict):
+        lists |= {
+            pointer("", "rollbacks", phase, "steps"): plan.get("steps")
+            for phase, plan in plans.items()
+            if isinstance(plan, dict)
+        }
+    for at, steps in lists.items():
+        if isinstance(steps, list):
+            yield at, steps
 
 
 async def create(
@@ -160,6 +175,51 @@ async def hold(connection: Connection, uid: str, by: Actor, *, reason: str, now:
     await pipelines.note(connection, [Note(subject=uid, actor=by.person, what=what, reason=reason)])
     await reconcile(connection, now, uids=[uid])
     return await load(connection, uid)
+
+
+async def rollback(
+    connection: Connection,
+    uid: str,
+    phase: str,
+    by: Actor,
+    *,
+    reason: str,
+    check_url: CheckUrl,
+    now: datetime,
+) -> Stored:
+    """Take a phase back: hold the pipeline, and start its plan as a pipeline of its own.
+
+    Asked again, the same plan goes on. Raises Missing, NotAllowed, InvalidInput.
+    """
+    stored = await load(connection, uid, is_locked=True)
+    definition = stored.facts.definition
+    by.need_pipeline(definition.product, [phase])
+    if not reason.strip():
+        raise InvalidInput("reason", expected="why, in words")
+    given = await pipelines.given(connection, uid) or {}
+    plan = given.get("rollbacks", {}).get(phase)
+    if plan is None:
+        known = ", ".join(sorted(definition.rollbacks)) or "none"
+        raise Missing(f"there is no plan to roll back {phase!r} (there are plans for {known})")
+    name = rollback_uid(uid, phase)
+    if await pipelines.digest(connection, name) is None:
+        await pipelines.set_hold(connection, uid, reason=f"rolled back: {reason.strip()}", by=by.person)
+        line = Note(subject=uid, actor=by.person, what=f"rolled back {phase}", after=name, reason=reason)
+        await pipelines.note(connection, [line])
+        await pipelines.tell(connection, [uid])
+    made = {
+        "product": definition.product,
+        "version": definition.version,
+        "description": f"takes back {phase} of {uid}: {plan.get('description', '')}".strip(": "),
+        "steps": [{"phase": phase, **step} for step in plan["steps"]],
+    }
+    started, _ = await create(connection, name, made, by, check_url=check_url, now=now)
+    return started
+
+
+def rollback_uid(uid: str, phase: str) -> str:
+    """The pipeline that takes a phase back."""
+    return f"{uid}.rollback-{phase}"
 
 
 def need(by: Actor, stored: Stored) -> None:

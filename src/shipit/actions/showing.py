@@ -8,7 +8,8 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from shipit.actions.steps import Described
-from shipit.pipeline.standing import standing, summary
+from shipit.pipeline.forecast import LEAST_HISTORY, quantile
+from shipit.pipeline.standing import standing, summary, what_starts
 from shipit.pipeline.states import State, Status
 from shipit.pipeline.types import Node, StepDefinition, key
 from shipit.storage import pipelines
@@ -22,9 +23,6 @@ _STATUS = {
     State.TIMED_OUT: Status.FAILURE,
     State.CANCELLED: Status.CANCELLED,
 }
-
-
-LEAST_HISTORY = 3
 
 
 async def show(connection: Connection, stored: Stored, now: datetime) -> Described:
@@ -51,6 +49,8 @@ def described_pipeline(
         "created_at": stored.created_at,
         "updated_at": stored.updated_at,
         "hold": facts.hold,
+        "hold_by": facts.hold_by,
+        "description": facts.definition.description,
         "steps": [
             {
                 **_shown(stored, step, facts.nodes[step.uid]),
@@ -74,10 +74,9 @@ def described_pipeline(
 
 def _eta(node: Node, took: Sequence[float]) -> dict[str, Any]:
     """When half, and nine of ten, of its like had ended; nothing without enough history."""
-    if node.started_at is None or len(took) < LEAST_HISTORY:
+    if node.state is not State.IN_PROGRESS or node.started_at is None or len(took) < LEAST_HISTORY:
         return {}
-    ordered = sorted(took)
-    likely, late = (ordered[min(len(ordered) - 1, int(len(ordered) * part))] for part in (0.5, 0.9))
+    likely, late = quantile(took, 0.5), quantile(took, 0.9)
     return {
         "expected_at": node.started_at + timedelta(seconds=likely),
         "late_at": node.started_at + timedelta(seconds=late),
@@ -105,4 +104,6 @@ def _shown(stored: Stored, step: StepDefinition, node: Node) -> dict[str, Any]:
         "started_at": node.started_at,
         "finished_at": node.finished_at,
         "details": node.served.details if node.served is not None else {},
+        "attempts": max(node.allowed, step.attempts),
+        **({"starts": what_starts(stored.facts, step.uid)} if step.kind == "signoff" else {}),
     }

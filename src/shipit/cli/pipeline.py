@@ -48,8 +48,15 @@ def pipeline() -> None:
 @click.option("--template", help="FILE holds the values of this template, not a definition.")
 @shape_option
 def create(uid: str, file: Path, template: str | None, shape: str) -> None:
-    """Create a pipeline from the definition in FILE (JSON); the same again changes nothing."""
+    """Create a pipeline from the definition in FILE (JSON); the same again changes nothing.
+
+    For the template merge-day, merges that FILE does not name come from the calendar.
+    """
     given = _read(file)
+    if template == "merge-day" and "merges" not in given:
+        day = ask("GET", "/api/merge-day")
+        at = {"at": day["at"]} if day["at"] else {}
+        given = {"version": day["version"], "merges": day["merges"], **at, **given}
     if template is not None:
         given = ask("POST", f"/api/templates/{template}", given)
     show_answer(ask("PUT", f"/api/pipelines/{uid}", given), shape)

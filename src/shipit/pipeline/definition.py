@@ -46,12 +46,20 @@ STEP = {
         "rollback": _TEXT,
     },
 }
+_STEPS = {"type": "array", "minItems": 1, "maxItems": MOST_STEPS, "items": STEP}
+ROLLBACK = {
+    "type": "object",
+    "required": ["steps"],
+    "additionalProperties": False,
+    "properties": {"steps": _STEPS, "description": _TEXT},
+}
 PIPELINE = {
     "type": "object",
     "required": ["steps"],
     "additionalProperties": False,
     "properties": {
-        "steps": {"type": "array", "minItems": 1, "maxItems": MOST_STEPS, "items": STEP},
+        "steps": _STEPS,
+        "rollbacks": {"type": "object", "additionalProperties": ROLLBACK, "description": "by phase"},
         "product": {"type": "string", "maxLength": 64, "pattern": r"^[A-Za-z0-9_-]*$"},
         "version": {"type": "string", "maxLength": 64},
         "build": {"type": ["integer", "null"], "minimum": 1},
@@ -73,7 +81,7 @@ class InvalidDefinition(InvalidInput):
 
 def read(given: object, check_kind: CheckKind) -> Definition:
     """The definition, its steps sorted so that each follows what it requires. Raises InvalidDefinition."""
-    found = problems(given, PIPELINE)
+    found = problems(given, PIPELINE) + _rollbacks(given, check_kind)
     raw = given.get("steps") if isinstance(given, dict) else None
     steps = [step if isinstance(step, dict) else {} for step in raw] if isinstance(raw, list) else []
     steps = steps[:MOST_STEPS]
@@ -91,6 +99,28 @@ def read(given: object, check_kind: CheckKind) -> Definition:
     except msgspec.ValidationError as error:
         raise InvalidDefinition([Problem("", str(error))]) from error
     return msgspec.structs.replace(made, steps=_ordered(made.steps))
+
+
+def _rollbacks(given: object, check_kind: CheckKind) -> list[Problem]:
+    """What is wrong with the plans: each is a pipeline of its own, of a phase that there is."""
+    plans = given.get("rollbacks") if isinstance(given, dict) else None
+    if not isinstance(given, dict) or not isinstance(plans, dict):
+        return []
+    steps = given.get("steps")
+    phases = (
+        {step.get("phase") for step in steps if isinstance(step, dict)} if isinstance(steps, list) else {}
+    )
+    found = []
+    for phase, plan in plans.items():
+        at = pointer("", "rollbacks", phase)
+        if phase not in phases:
+            found.append(Problem(at, "a phase of this pipeline", shown(phase)))
+        if isinstance(plan, dict) and isinstance(plan.get("steps"), list):
+            try:
+                read({"steps": plan["steps"]}, check_kind)
+            except InvalidDefinition as error:
+                found += [Problem(at + each.pointer, each.expected, each.got) for each in error.problems]
+    return found
 
 
 def references(value: object, at: str = "") -> Iterator[tuple[str, str]]:

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -41,15 +42,15 @@ RELEASE_VALUES: dict[str, Any] = {
         "rollout": {
             "type": "object",
             "additionalProperties": False,
-            "required": ["api_url", "rule", "percents", "pause_seconds"],
+            "required": ["rule", "percents", "pause_seconds"],
+            "description": "a rule of Balrog whose rate is raised over time",
             "properties": {
-                "api_url": {
-                    "type": "string",
-                    "description": "step service that sets a rule's rate",
-                },
-                "rule": {"type": "string"},
+                "rule": {"type": ["integer", "string"]},
                 "percents": {"type": "array", "minItems": 1, "items": {"type": "integer"}},
                 "pause_seconds": _SECONDS,
+                "mapping": {"type": "string", "description": "release the rule must offer"},
+                "product": {**_NAME, "description": "as Balrog spells it, for the shutoff of a rollback"},
+                "channel": _NAME,
             },
         },
     },
@@ -61,6 +62,7 @@ MERGE_VALUES: dict[str, Any] = {
     "properties": {
         "product": _NAME,
         "version": {**_NAME, "description": "major version that main becomes"},
+        "at": {"type": "string", "description": "when the merges begin (RFC 3339): the calendar's merge day"},
         "hook": {"type": "object", "required": ["group", "id"]},
         "signers": _POLICY,
         "merges": {
@@ -82,12 +84,17 @@ MERGE_VALUES: dict[str, Any] = {
 
 
 class Phase(msgspec.Struct, frozen=True):
-    """A phase of a release. signed: only after a signoff. tested: QA ticks it off before anything later."""
+    """A phase of a release. signed: only after a signoff. tested: QA ticks it off before anything later.
+
+    rollback: how it is taken back, in a sentence; undo: what people do for that, one after another.
+    """
 
     name: str
     signed: bool = False
     tested: bool = False
     rollback: str = ""
+    undo: tuple[str, ...] = ()
+    reaches_users: bool = False
 
 
 class Template(msgspec.Struct, frozen=True):
@@ -96,18 +103,37 @@ class Template(msgspec.Struct, frozen=True):
     description: str
     values: dict[str, Any]
     build: Callable[[Values], list[Step]]
+    rollbacks: Callable[[Values], dict[str, Any]]
 
 
 PROMOTE = Phase(
-    "promote", tested=True, rollback="nothing reached anybody: abandon this build and start the next"
+    "promote",
+    tested=True,
+    rollback="nothing reached anybody: abandon this build and start the next",
+    undo=("cancel what still runs of this build", "start the next build"),
 )
 PUSH = Phase(
-    "push", signed=True, rollback="remove the files from the release folder; nobody is offered them yet"
+    "push",
+    signed=True,
+    rollback="remove the files from the release folder; nobody is offered them yet",
+    undo=("remove the files from the release folder", "see that the mirrors dropped them"),
 )
 SHIP = Phase(
     "ship",
     signed=True,
-    rollback="set the update rules back to the former release, then stop the product; ship a new build",
+    rollback="shut the updates off, set the rules back to the former release, ship a new build",
+    undo=(
+        "set the update rules back to the former release in Balrog, and have it signed there",
+        "set the download links back to the former release",
+        "end the emergency shutoff in Balrog, and have it signed there",
+        "start the next build",
+    ),
+    reaches_users=True,
+)
+MERGE = Phase(
+    "merge",
+    rollback="back the merge out, then run it again",
+    undo=("close the trees that were merged", "back the merges out", "make the next merge day"),
 )
 # A kind of release -> its phases in order.
 RELEASES: dict[str, tuple[str, tuple[Phase, ...]]] = {
@@ -119,8 +145,15 @@ RELEASES: dict[str, tuple[str, tuple[Phase, ...]]] = {
     "release-candidate": (
         "A release candidate: to the beta channel first, then to everybody",
         (
-            Phase("promote_rc", tested=True, rollback=PROMOTE.rollback),
-            Phase("ship_rc", signed=True, tested=True, rollback=SHIP.rollback),
+            Phase("promote_rc", tested=True, rollback=PROMOTE.rollback, undo=PROMOTE.undo),
+            Phase(
+                "ship_rc",
+                signed=True,
+                tested=True,
+                rollback=SHIP.rollback,
+                undo=SHIP.undo,
+                reaches_users=True,
+            ),
             PUSH,
             SHIP,
         ),
@@ -157,13 +190,13 @@ def release_steps(phases: tuple[Phase, ...], values: Values) -> list[Step]:
             made.append(_step(name, "manual", asked, before, "tested by QA", phase))
             before = [name]
     if "rollout" in values:
-        made += _rollout(values["rollout"], before, phases[-1])
+        made.append(_rollout(values, before, phases[-1]))
     return made
 
 
 def merge_steps(values: Values) -> list[Step]:
     """The steps of a merge day: one signature, then each merge after those it names."""
-    phase = Phase("merge", rollback="back the merge out, then run it again")
+    phase = MERGE
     subject = f"merge day of {values['product']}, main becomes {values['version']}"
     parameters = {"policy": values["signers"], "subject": subject}
     made = [_step("sign", "signoff", parameters, [], f"signed: {subject}", phase)]
@@ -172,7 +205,8 @@ def merge_steps(values: Values) -> list[Step]:
         payload = {**values["hook"].get("payload", {}), "behavior": name, "version": values["version"]}
         hook = {**values["hook"], "payload": payload}
         before = list(merge.get("after", ())) or ["sign"]
-        made.append(_step(name, "taskcluster", {"hook": hook}, before, name.replace("-", " "), phase))
+        step = _step(name, "taskcluster", {"hook": hook}, before, name.replace("-", " "), phase)
+        made.append({**step, **({"not_before": values["at"]} if "at" in values else {})})
     return made
 
 
@@ -194,10 +228,35 @@ def merges(
     return made + [{"behavior": f"bump-esr{esr}"} for esr in sorted(esrs)]
 
 
+def rollbacks(phases: tuple[Phase, ...], values: Values) -> dict[str, Any]:
+    """A plan per phase to take it back."""
+    return {phase.name: _rollback(phase, values) for phase in phases}
+
+
+def _rollback(phase: Phase, values: Values) -> dict[str, Any]:
+    steps: list[Step] = []
+    before: list[str] = []
+    rollout = values.get("rollout", {})
+    if phase.reaches_users and {"product", "channel"} <= set(rollout):
+        where = {"product": rollout["product"], "channel": rollout["channel"]}
+        words = f"updates of {rollout['channel']} are shut off"
+        steps.append(_step("shutoff", "shutoff", where, [], words, phase))
+        before = ["shutoff"]
+    for number, task in enumerate(phase.undo, start=1):
+        name = f"undo_{number}"
+        steps.append(_step(name, "manual", {"instructions": task}, before, task, phase))
+        before = [name]
+    return {"description": phase.rollback, "steps": steps}
+
+
 TEMPLATES: dict[str, Template] = {
-    name: Template(words, RELEASE_VALUES, lambda values, phases=phases: release_steps(phases, values))  # type: ignore[misc]
+    name: Template(words, RELEASE_VALUES, partial(release_steps, phases), partial(rollbacks, phases))
     for name, (words, phases) in RELEASES.items()
-} | {"merge-day": Template("A merge day, generated from the calendar", MERGE_VALUES, merge_steps)}
+} | {
+    "merge-day": Template(
+        "A merge day, generated from the calendar", MERGE_VALUES, merge_steps, partial(rollbacks, (MERGE,))
+    )
+}
 
 
 def make(name: str, values: Values) -> dict[str, Any]:
@@ -210,7 +269,7 @@ def make(name: str, values: Values) -> dict[str, Any]:
         raise InvalidDefinition(found)
     given = {"product": values["product"], "version": str(values["version"]), "template": name}
     build = {"build": values["build"]} if "build" in values else {}
-    return {**given, **build, "steps": template.build(values)}
+    return {**given, **build, "steps": template.build(values), "rollbacks": template.rollbacks(values)}
 
 
 def _group(phase: Phase, values: Values, before: list[str]) -> Step:
@@ -226,28 +285,21 @@ def _group(phase: Phase, values: Values, before: list[str]) -> Step:
     return made
 
 
-def _rollout(rollout: Values, before: list[str], phase: Phase) -> list[Step]:
-    """The rate raised over time. Whoever sees it go wrong holds the pipeline: the rate stays as it is."""
-    made: list[Step] = []
-    for place, percent in enumerate(rollout["percents"]):
-        if place:
-            name = f"wait_{percent}"
-            pause = {"seconds": rollout["pause_seconds"]}
-            made.append(_step(name, "timer", pause, before, f"before {percent} %", phase))
-            before = [name]
-        step: Step = {
-            "uid": f"rate_{percent}",
-            "api_url": rollout["api_url"],
-            "parameters": {"rule": rollout["rule"], "percent": percent},
-            "requires": before,
-            "description": f"{percent} % are offered it",
-            "phase": phase.name,
-            "attempts": 3,
-            "rollback": phase.rollback,
-        }
-        made.append(step)
-        before = [step["uid"]]
-    return made
+def _rollout(values: Values, before: list[str], phase: Phase) -> Step:
+    """The rate raised over time, by whoever's role Balrog asks for; halted at any time."""
+    rollout = values["rollout"]
+    names = ("rule", "percents", "pause_seconds", "mapping")
+    parameters = {name: rollout[name] for name in names if name in rollout}
+    told = " %, ".join(str(percent) for percent in rollout["percents"])
+    made = _step(
+        "rollout",
+        "rollout",
+        {**parameters, "signers": values["signers"]},
+        before,
+        f"{told} % are offered it",
+        phase,
+    )
+    return {**made, "rollback": phase.rollback}
 
 
 def _step(

@@ -36,10 +36,21 @@ class StepDefinition(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
     rollback: str = ""
 
 
-class Definition(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """A validated pipeline. Its steps stand in an order in which each comes after all it requires."""
+class RollbackPlan(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """How a phase is taken back: steps of a pipeline of its own, which a person starts."""
 
     steps: tuple[StepDefinition, ...]
+    description: str = ""
+
+
+class Definition(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A validated pipeline. Its steps stand in an order in which each comes after all it requires.
+
+    rollbacks: by phase.
+    """
+
+    steps: tuple[StepDefinition, ...]
+    rollbacks: dict[str, RollbackPlan] = {}
     product: str = ""
     version: str = ""
     build: int | None = None

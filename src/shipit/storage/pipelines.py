@@ -15,6 +15,7 @@ from shipit.pipeline.states import State, Status
 from shipit.pipeline.types import Definition, Facts, Node, Note, Served, Stop, digest_of
 from shipit.storage.pool import Connection
 from shipit.storage.statements import load
+from shipit.trains.types import Moment, Stage, Train
 
 _SQL = load("pipelines")
 _decode = msgspec.json.Decoder(Definition).decode
@@ -204,6 +205,15 @@ async def page(
     ]
 
 
+async def newest(
+    connection: Connection, *, status: str | None, product: str | None, after: str, limit: int
+) -> list[str]:
+    """The uids of pipelines that are no steps of others, the newest first, behind one of them."""
+    values = {"status": status, "product": product, "after": after, "limit": limit}
+    cursor = await connection.execute(_SQL["newest"], values)
+    return [str(row[0]) for row in await cursor.fetchall()]
+
+
 async def stops(connection: Connection) -> tuple[Stop, ...]:
     """The stops that stand."""
     cursor = await connection.execute(_SQL["stops"])
@@ -232,6 +242,38 @@ async def next_build(connection: Connection, product: str, version: str) -> int:
     row = await cursor.fetchone()
     assert row is not None
     return int(row[0])
+
+
+async def trains(connection: Connection) -> list[Train]:
+    """The trains as the schedule had them last, as far as a merge day needs them."""
+    cursor = await connection.execute(_SQL["trains"])
+    return [
+        Train(
+            name=row[0],
+            channel=row[1],
+            repository=row[2],
+            branch=row[3],
+            major=row[4],
+            stage=Stage(row[5]),
+            deadlines=msgspec.convert(row[6], tuple[Moment, ...]),
+        )
+        for row in await cursor.fetchall()
+    ]
+
+
+async def statuses(connection: Connection, uids: Collection[str]) -> dict[str, Status]:
+    """How those of these pipelines stand that there are."""
+    cursor = await connection.execute(_SQL["statuses"], {"uids": list(uids)})
+    return {str(row[0]): Status(row[1]) for row in await cursor.fetchall()}
+
+
+async def former_uplifts(
+    connection: Connection, *, product: str, train: str, before: datetime
+) -> set[int] | None:
+    """The bugs that the build before contained, None when there was none."""
+    values = {"product": product, "train": train, "before": before}
+    row = await (await connection.execute(_SQL["uplifts_steps"], values)).fetchone()
+    return None if row is None else {int(bug) for bug in row[0].get("contains", ())}
 
 
 async def note(connection: Connection, notes: Iterable[Note]) -> None:

@@ -27,6 +27,7 @@ class Uplift(msgspec.Struct, frozen=True, kw_only=True):
     is_landed: bool
     is_restricted: bool
     is_closed: bool
+    summary: str = ""
 
 
 async def put(connection: Connection, steps: Sequence[NewStep]) -> set[str]:
@@ -56,6 +57,12 @@ async def put(connection: Connection, steps: Sequence[NewStep]) -> set[str]:
 async def read(connection: Connection, kind: str, uid: str) -> StepRow | None:
     """One step."""
     return await _one(connection, "read", kind, uid)
+
+
+async def read_many(connection: Connection, kind: str, uids: Sequence[str]) -> list[StepRow]:
+    """Those of these steps that there are."""
+    cursor = await connection.execute(_SQL["read_many"], {"kind": kind, "uids": list(uids)})
+    return [_row(row) for row in await cursor.fetchall()]
 
 
 async def lock(connection: Connection, kind: str, uid: str) -> StepRow | None:
@@ -127,7 +134,14 @@ async def uplifts(connection: Connection, train: str, major: int | None) -> list
     """The approved uplift requests of a train, of one major version or of all."""
     cursor = await connection.execute(_SQL["uplifts"], {"train": train, "major": major})
     return [
-        Uplift(uid=row[0], bug=row[1], is_landed=row[2], is_restricted=row[3], is_closed=row[4])
+        Uplift(
+            uid=row[0],
+            bug=row[1],
+            is_landed=row[2],
+            is_restricted=row[3],
+            is_closed=row[4],
+            summary=row[5],
+        )
         for row in await cursor.fetchall()
     ]
 

@@ -13,6 +13,7 @@ from litestar import Response
 from msgspec import Meta
 
 from shipit.actions import pipelines as acts
+from shipit.actions.contents import Contents, contents
 from shipit.actions.persons import Actor, actor
 from shipit.actions.showing import described_pipeline, show
 from shipit.actions.steps import Described
@@ -245,6 +246,31 @@ async def read_history(request: Asked) -> Answer:
         return json_answer(await pipelines.history(connection, part(request)))
 
 
+@endpoint(
+    "GET",
+    f"{ROOT}/{{uid:str}}/uplifts",
+    Contract(
+        right=Right.READ,
+        summary="Which uplifts a build contains, and which are approved and not landed",
+        answer=Contents,
+        statuses=ABSENT,
+        parts=UID,
+    ),
+)
+async def read_uplifts(request: Asked) -> Answer:
+    """As far as whoever asks may see the bugs."""
+    audience = viewer(request).audience
+    async with house(request).database.connection() as connection:
+        stored = await acts.load(connection, part(request))
+        found = await contents(
+            connection,
+            stored,
+            sees_restricted=audience.sees_restricted,
+            counts_restricted=audience.counts_restricted,
+        )
+    return json_answer(found)
+
+
 _VERBS = {
     "retry": Event.RETRY_ASKED,
     "skip": Event.SKIP_ASKED,
@@ -260,6 +286,30 @@ _CHANGED = Contract(
     statuses=BOTH,
     parts=UID,
 )
+
+
+@endpoint(
+    "POST",
+    f"{ROOT}/{{uid:str}}/rollback/{{phase:str}}",
+    Contract(
+        right=Right.USER,
+        summary="Take a phase back: hold the pipeline, start its plan as a pipeline of its own",
+        body=Because,
+        answer=Described,
+        statuses=BOTH,
+        parts=("uid", "phase"),
+    ),
+)
+async def roll_back(request: Asked) -> Answer:
+    """Start the plan; asked again, the same plan goes on."""
+    because = await reading.body(request, Because)
+    uid, phase, by, refuse = part(request), part(request, "phase"), person(request), hosts(request).refusal
+    return await _after(
+        request,
+        lambda connection: acts.rollback(
+            connection, uid, phase, by, reason=because.reason, check_url=refuse, now=now()
+        ),
+    )
 
 
 @endpoint("POST", f"{ROOT}/{{uid:str}}/hold", _CHANGED)
@@ -313,6 +363,8 @@ HANDLERS = [
     read_definition,
     read_status,
     read_history,
+    read_uplifts,
     hold_pipeline,
+    roll_back,
     change_step,
 ]

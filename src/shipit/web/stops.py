@@ -9,6 +9,7 @@ import msgspec
 from msgspec import Meta
 
 from shipit.actions import stops as stopping
+from shipit.actions.merge_days import MergeDay, merge_day
 from shipit.pipeline.definition import InvalidDefinition
 from shipit.pipeline.templates import TEMPLATES, make
 from shipit.pipeline.types import Stop
@@ -152,6 +153,22 @@ async def fill_template(request: Asked) -> Answer:
         return refusal(error)
 
 
+@endpoint(
+    "GET",
+    "/api/merge-day",
+    Contract(
+        right=Right.READ,
+        summary="The next merge day from the calendar: values of the template merge-day",
+        answer=MergeDay,
+        statuses=ABSENT,
+    ),
+)
+async def next_merge_day(request: Asked) -> Answer:
+    """Which merges, when, and why."""
+    async with house(request).database.connection() as connection:
+        return json_answer(merge_day(await pipelines.trains(connection)))
+
+
 HANDLERS = [
     list_stops,
     stop,
@@ -159,4 +176,5 @@ HANDLERS = [
     next_build,
     list_templates,
     fill_template,
+    next_merge_day,
 ]

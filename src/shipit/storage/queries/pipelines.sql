@@ -133,3 +133,28 @@ from unnest(%(steps)s::text[]) as wanted (uid), lateral (
 -- To open pages only: nothing that is cached depends on pipelines.
 select pg_notify(current_schema() || '_live', json_build_object('table', 'pipelines', 'trains', '[]'::json,
     'ids', case when cardinality(%(uids)s::text[]) <= 50 then to_json(%(uids)s::text[]) end)::text)
+
+-- name: trains
+-- As the schedule had them last; what a merge day follows from.
+select name, channel, repository, branch, major, stage, deadlines from trains order by position, name
+
+-- name: statuses
+select uid, status from pipelines where uid = any(%(uids)s)
+
+-- name: uplifts_steps
+-- The uplifts steps of the newest pipelines of a product before this one that found what their build contains.
+select s.memory from pipelines p
+join pipeline_steps n on n.pipeline = p.uid and n.kind = 'uplifts' and n.state = 'success'
+join steps s on s.kind = 'uplifts' and s.uid = p.uid || '.' || n.uid || '.' || n.attempt
+where p.product = %(product)s and p.created_at < %(before)s and p.status <> 'cancelled'
+    and s.parameters ->> 'train' = %(train)s
+order by p.created_at desc limit 1
+
+-- name: newest
+select uid from pipelines
+where parent is null
+    and (%(status)s::text is null or status = %(status)s)
+    and (%(product)s::text is null or product = %(product)s)
+    and (%(after)s::text = '' or (created_at, uid)
+        < (select a.created_at, a.uid from pipelines a where a.uid = %(after)s))
+order by created_at desc, uid desc limit %(limit)s

@@ -17,6 +17,11 @@ select kind, uid, parameters, digest, status, message, details, output, memory, 
     created_by, created_at, updated_at, fence
 from steps where kind = %(kind)s and uid = %(uid)s
 
+-- name: read_many
+select kind, uid, parameters, digest, status, message, details, output, memory, pipeline, wants_cancel,
+    created_by, created_at, updated_at, fence
+from steps where kind = %(kind)s and uid = any(%(uids)s)
+
 -- name: lock
 select kind, uid, parameters, digest, status, message, details, output, memory, pipeline, wants_cancel,
     created_by, created_at, updated_at, fence
@@ -119,7 +124,8 @@ returning id
 
 -- name: uplifts
 -- Approved requests of a train, and whether their newest trial says that they are there.
-select r.uid, r.bug, coalesce(t.outcome = 'landed', false), b.is_restricted, r.closed_at is not null
+select r.uid, r.bug, coalesce(t.outcome = 'landed', false), b.is_restricted, r.closed_at is not null,
+    b.summary
 from requests r
 join bugs b on b.id = r.bug
 left join newest_trials t on t.request = r.uid and t.train = r.train

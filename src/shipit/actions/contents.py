@@ -1,0 +1,135 @@
+# SPDX-License-Identifier: MPL-2.0
+"""What a build contains: the uplifts that are in it, that are new in it, and that missed it."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from typing import Any
+
+import msgspec
+
+from shipit.errors import Missing
+from shipit.pipeline.states import State
+from shipit.pipeline.types import StepDefinition, key
+from shipit.storage import pipelines, steps
+from shipit.storage.pipelines import Stored
+from shipit.storage.pool import Connection
+from shipit.storage.steps import Uplift
+
+KIND = "uplifts"
+
+
+class Line(msgspec.Struct, frozen=True, kw_only=True):
+    """One uplifted bug. state: "in_build", "waited_for" (approved, not landed) or "missed" (too late)."""
+
+    bug: int
+    summary: str
+    state: str
+    is_new: bool
+    sentence: str
+
+
+class Contents(msgspec.Struct, frozen=True, kw_only=True):
+    """The uplifts of a build. is_settled: it was built of these. sentence: all of it for people.
+
+    restricted: how many are not shown, None: not told.
+    """
+
+    uid: str
+    train: str
+    build: int | None
+    is_settled: bool
+    sentence: str
+    uplifts: tuple[Line, ...]
+    restricted: int | None = None
+
+
+async def contents(
+    connection: Connection, stored: Stored, *, sees_restricted: bool, counts_restricted: bool
+) -> Contents:
+    """What this build contains, as this viewer may see it. Raises Missing where nothing waits for uplifts."""
+    facts = stored.facts
+    step = next((each for each in facts.definition.steps if each.kind == KIND), None)
+    if step is None:
+        raise Missing(f"pipeline {facts.uid!r} has no step that waits for uplifts")
+    train = str(step.parameters.get("train", ""))
+    found = await steps.uplifts(connection, train, step.parameters.get("major"))
+    spared = set(step.parameters.get("except", ()))
+    approved = [each for each in found if each.bug not in spared]
+    settled = await _settled(connection, stored, step)
+    before = await pipelines.former_uplifts(
+        connection, product=facts.definition.product, train=train, before=stored.created_at
+    )
+    lines = judged(approved, settled, before)
+    hidden = {each.bug for each in approved if each.is_restricted}
+    shown = tuple(line for line in lines if sees_restricted or line.bug not in hidden)
+    return Contents(
+        uid=facts.uid,
+        train=train,
+        build=facts.definition.build,
+        is_settled=settled is not None,
+        sentence=sentence(shown, facts.definition.build, is_settled=settled is not None),
+        uplifts=shown,
+        restricted=len({line.bug for line in lines} & hidden) if counts_restricted else None,
+    )
+
+
+def judged(
+    approved: Sequence[Uplift], settled: Collection[int] | None, before: Collection[int] | None
+) -> list[Line]:
+    """Each bug once: in the build when all its requests are; new when the build before had it not."""
+    lines = []
+    for bug in sorted({each.bug for each in approved}):
+        own = [each for each in approved if each.bug == bug]
+        if all(each.is_closed and not each.is_landed for each in own):
+            continue
+        has_landed = all(each.is_landed or each.is_closed for each in own)
+        is_in = has_landed if settled is None else bug in settled
+        state = "in_build" if is_in else "waited_for" if settled is None else "missed"
+        lines.append(
+            Line(
+                bug=bug,
+                summary=own[0].summary,
+                state=state,
+                is_new=is_in and before is not None and bug not in before,
+                sentence=_SENTENCES[state, has_landed],
+            )
+        )
+    return lines
+
+
+_SENTENCES = {
+    ("in_build", True): "In this build",
+    ("in_build", False): "In this build, in part",
+    ("waited_for", False): "Approved, not landed",
+    ("waited_for", True): "Approved, not landed",
+    ("missed", True): "Approved, landed too late for this build",
+    ("missed", False): "Approved, missed it",
+}
+
+
+def sentence(lines: Sequence[Line], build: int | None, *, is_settled: bool) -> str:
+    """ "Build 7 will contain 14 uplifts, 5 of them new; 2 are approved and not landed"."""
+    name = f"build {build}" if build is not None else "this build"
+    inside = [line for line in lines if line.state == "in_build"]
+    new = sum(line.is_new for line in inside)
+    verb = "contains" if is_settled else "will contain"
+    told = f"{name} {verb} {_count(len(inside))}" + (f", {new} of them new" if new else "")
+    if others := len(lines) - len(inside):
+        are = "is" if others == 1 else "are"
+        told += f"; {others} {are} approved and {'missed it' if is_settled else 'not landed'}"
+    return told[0].upper() + told[1:]
+
+
+def _count(number: int) -> str:
+    return "no uplifts" if number == 0 else "1 uplift" if number == 1 else f"{number} uplifts"
+
+
+async def _settled(connection: Connection, stored: Stored, step: StepDefinition) -> set[int] | None:
+    """The bugs that were there when the build began; None while it waits."""
+    node = stored.facts.nodes[step.uid]
+    if node.state is not State.SUCCESS:
+        return None
+    row = await steps.read(connection, KIND, key(stored.facts.uid, step.uid, node.attempt))
+    known: dict[str, Any] = row.memory if row is not None else {}
+    return {int(bug) for bug in known.get("contains", node.output.get("bugs", ()))}

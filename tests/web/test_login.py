@@ -69,7 +69,7 @@ async def test_a_person_logs_in_sees_who_they_are_and_logs_out(database: Databas
         assert gone.status_code == 204
         assert (cookies_of(gone)[SESSION].value, cookies_of(gone)[SESSION]["max-age"]) == ("", "0")
         me = (await service.client.get("/api/me", headers=browser)).json()
-        assert (me["client_id"], me["csrf"], me["login_url"]) == (None, None, "/login?next=%2F")
+        assert (me["client_id"], me["csrf"], me["login_url"]) == (None, None, "/login")
 
 
 async def test_the_database_holds_nothing_that_lets_anybody_log_in(database: Database) -> None:

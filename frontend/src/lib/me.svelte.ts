@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MPL-2.0
 /** Who looks at the page, and what they may do. */
 
-import { ApiError, get, setCsrf, type Schemas } from "./api";
+import { ApiError, get, send, setCsrf, type Schemas } from "./api";
+import { router } from "./router.svelte";
 
 export type Person = Schemas["Me"];
 
@@ -18,6 +19,19 @@ class Me {
     return initials(this.person?.name ?? this.person?.client_id ?? "");
   }
 
+  /** Where one logs in and comes back here; null for who is logged in, and where nobody can. */
+  get loginUrl(): string | null {
+    if (!this.person?.login_url) return null;
+    const here = router.search ? `${router.path}?${router.search}` : router.path;
+    return `${this.person.login_url}?next=${encodeURIComponent(here)}`;
+  }
+
+  /** End the session; what was shown may not be seen any more, so everything begins anew. */
+  async logOut(): Promise<void> {
+    await send("post", "/logout");
+    location.assign("/");
+  }
+
   /** Ask again, as after logging in or out elsewhere. */
   async read(): Promise<void> {
     try {
@@ -32,7 +46,7 @@ class Me {
 
 /** Up to two letters of a name or an address. */
 export function initials(name: string): string {
-  const words = name.replace(/@.*/, "").split(/[\s._\-/]+/).filter(Boolean);
+  const words = name.replace(/@.*|\[.*?\]|\(.*?\)/g, "").split(/[\s._\-/]+/).filter(Boolean);
   const letters = words.length > 1 ? `${words[0]![0]}${words.at(-1)![0]}` : (words[0] ?? "").slice(0, 2);
   return letters.toUpperCase();
 }

@@ -40,6 +40,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/board/{train}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The board of a train; a count that could not be read is null, never zero */
+        get: operations["get_api_board_train"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/board/{train}/lists": {
         parameters: {
             query?: never;
@@ -102,6 +119,110 @@ export interface paths {
         put?: never;
         /** Give out the next build number */
         post: operations["post_api_builds"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/decision-templates": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Words for verdicts, with their placeholders */
+        get: operations["get_api_decision_templates"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/decisions": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Decisions, newest first: all, of one request, or one's own */
+        get: operations["get_api_decisions"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/decisions/preview": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Exactly what a verdict would write where, and what it would not; nothing is stored */
+        post: operations["post_api_decisions_preview"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/decisions/{uid}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** A decision, and how each of its writes stands */
+        get: operations["get_api_decisions_uid"];
+        /** Decide as previewed; the uid is yours to choose, and the same again changes nothing. 409 tells what changed since the preview */
+        put: operations["put_api_decisions_uid"];
+        post?: never;
+        /** Take a decision back, as long as nothing of it was sent */
+        delete: operations["delete_api_decisions_uid"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/decisions/{uid}/drop": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Let be what is stuck; what was written stays */
+        post: operations["post_api_decisions_uid_drop"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/decisions/{uid}/resume": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Go on with what is stuck; what is written stays written once */
+        post: operations["post_api_decisions_uid_resume"];
         delete?: never;
         options?: never;
         head?: never;
@@ -279,6 +400,58 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/me/keys": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Which keys one has here, and as whom they write */
+        get: operations["get_api_me_keys"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/me/keys/{system}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /** Keep a key to write with as oneself; the service is asked whose it is */
+        put: operations["put_api_me_keys_system"];
+        post?: never;
+        /** Forget a key */
+        delete: operations["delete_api_me_keys_system"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/merge-day": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The next merge day from the calendar: values of the template merge-day */
+        get: operations["get_api_merge_day"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/people": {
         parameters: {
             query?: never;
@@ -434,6 +607,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/pipelines/{uid}/rollback/{phase}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Take a phase back: hold the pipeline, start its plan as a pipeline of its own */
+        post: operations["post_api_pipelines_uid_rollback_phase"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/pipelines/{uid}/status": {
         parameters: {
             query?: never;
@@ -443,6 +633,23 @@ export interface paths {
         };
         /** How a pipeline and each of its steps stands, why, who can move it, by when */
         get: operations["get_api_pipelines_uid_status"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/pipelines/{uid}/steps/{step}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Every try of a step, the newest first */
+        get: operations["get_api_pipelines_uid_steps_step"];
         put?: never;
         post?: never;
         delete?: never;
@@ -462,6 +669,23 @@ export interface paths {
         put?: never;
         /** Retry, rerun, skip, unskip, cancel or release a step */
         post: operations["post_api_pipelines_uid_steps_step_verb"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/pipelines/{uid}/uplifts": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Which uplifts a build contains, and which are approved and not landed */
+        get: operations["get_api_pipelines_uid_uplifts"];
+        put?: never;
+        post?: never;
         delete?: never;
         options?: never;
         head?: never;
@@ -520,6 +744,40 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/releases": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Pipelines, the newest first */
+        get: operations["get_api_releases"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/releases/{uid}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** A pipeline with when it ends, what stops it, how it is taken back, and what you may do */
+        get: operations["get_api_releases_uid"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/requests": {
         parameters: {
             query?: never;
@@ -546,6 +804,23 @@ export interface paths {
         };
         /** One request whole */
         get: operations["get_api_requests_uid"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/requests/{uid}/audit": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Who decided what about a request, and what the services answered; only added to */
+        get: operations["get_api_requests_uid_audit"];
         put?: never;
         post?: never;
         delete?: never;
@@ -760,6 +1035,41 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/views": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** One's own saved views, then the shared ones */
+        get: operations["get_api_views"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/views/{uid}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /** Save a view under a uid of the caller's choice; once or twice is the same */
+        put: operations["put_api_views_uid"];
+        post?: never;
+        /** Remove one's own view */
+        delete: operations["delete_api_views_uid"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/wishes": {
         parameters: {
             query?: never;
@@ -788,6 +1098,23 @@ export interface paths {
         /** Tell that a wish is fulfilled */
         put: operations["put_api_wishes_uid"];
         post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/logout": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** End this browser's session */
+        post: operations["post_logout"];
         delete?: never;
         options?: never;
         head?: never;
@@ -956,6 +1283,214 @@ export interface components {
             changed: string;
             url: string;
         };
+        /**
+         * BoardAnswer
+         * @description GET /api/board/{train}. as_of: of the oldest source that matters. more: there are more rows than shown.
+         *
+         *         groups: all there are, in order.
+         */
+        BoardAnswer: {
+            train: components["schemas"]["BoardTrain"];
+            tabs: components["schemas"]["BoardTab"][];
+            count: components["schemas"]["BoardCount"];
+            as_of: string | null;
+            sources: components["schemas"]["BoardSource"][];
+            groups: components["schemas"]["BoardGroup"][];
+            rows: components["schemas"]["BoardRow"][];
+            more: boolean;
+        };
+        /**
+         * BoardTrain
+         * @description The train. build: name of the next build ("147.0b4"). tip_reason: why its branch cannot be read.
+         */
+        BoardTrain: {
+            name: string;
+            title: string;
+            channel: string;
+            version: string | null;
+            major: number | null;
+            repository: string;
+            branch: string;
+            tip: string | null;
+            tip_at: string | null;
+            tip_reason: string | null;
+            stage: string;
+            stage_words: string;
+            build: string | null;
+            next_build: components["schemas"]["BoardMoment"] | null;
+            moments: components["schemas"]["BoardMoment"][];
+            owner: string | null;
+            source: string;
+            read_at: string | null;
+            unavailable_since: string | null;
+            note: string | null;
+        };
+        /**
+         * BoardMoment
+         * @description A moment of the calendar that is to come.
+         */
+        BoardMoment: {
+            name: string;
+            label: string;
+            at: string;
+            is_whole_day: boolean;
+            is_milestone: boolean;
+        };
+        /**
+         * BoardTab
+         * @description A train to switch to.
+         */
+        BoardTab: {
+            name: string;
+            title: string;
+            count: components["schemas"]["BoardCount"];
+        };
+        /**
+         * BoardCount
+         * @description How many open requests. value: as last read at `at`; null while they were never read.
+         *
+         *         unavailable_since, reason: why there is no newer one. restricted: how many more there are that are not
+         *         shown; null where not even the number is.
+         */
+        BoardCount: {
+            value: number | null;
+            at: string | null;
+            unavailable_since: string | null;
+            reason: string | null;
+            restricted: number | null;
+        };
+        /**
+         * BoardSource
+         * @description How fresh a source is. trouble: why it cannot be read now, null while it can.
+         */
+        BoardSource: {
+            name: string;
+            at: string | null;
+            trouble: string | null;
+        };
+        /**
+         * BoardGroup
+         * @description A group of rows: who has to act.
+         */
+        BoardGroup: {
+            key: components["schemas"]["Group"];
+            title: string;
+            why: string;
+        };
+        /**
+         * Group
+         * @description Who has to act, in the order in which the board shows them.
+         * @enum {unknown}
+         */
+        Group: "answer" | "approved" | "blocked" | "decide" | "deferred" | "done" | "operator" | "trying";
+        /**
+         * BoardRow
+         * @description A request. here: on this train. others: of the same bug, by train; a train absent was not asked for.
+         *
+         *         rank: among those to be decided by the same moment the lower comes first. digest, revision: what a
+         *         decision made on this row was made on. says: words on the request's state beside the trial.
+         */
+        BoardRow: {
+            uid: string;
+            bug: number;
+            group: components["schemas"]["Group"];
+            state: components["schemas"]["RequestState"];
+            rank: number;
+            summary: string;
+            product: string;
+            component: string;
+            tags: string[];
+            is_restricted: boolean;
+            who: components["schemas"]["RowPerson"] | null;
+            requested_at: string | null;
+            risk: string | null;
+            has_form: boolean;
+            size: components["schemas"]["RowSize"] | null;
+            disagrees: string[];
+            says: string;
+            here: components["schemas"]["BoardStatus"];
+            others: {
+                [key: string]: components["schemas"]["BoardStatus"];
+            };
+            decided: components["schemas"]["BoardDecided"] | null;
+            digest: string | null;
+            revision: number;
+        };
+        /**
+         * RequestState
+         * @description How a request stands in Bugzilla: the approval flag's status, in words.
+         * @enum {unknown}
+         */
+        RequestState: "approved" | "cleared" | "rejected" | "requested";
+        /**
+         * RowPerson
+         * @description Whom the request is about. role: "author", "assignee" or "requester".
+         */
+        RowPerson: {
+            name: string;
+            role: string;
+        };
+        /**
+         * RowSize
+         * @description How big the patches are. tests: changed lines in tests. is_whole: every patch was measured.
+         */
+        RowSize: {
+            files: number;
+            added: number;
+            deleted: number;
+            tests: number;
+            is_whole: boolean;
+        };
+        /**
+         * BoardStatus
+         * @description How a request stands on a train. detail: a few words more, "" where none are needed.
+         */
+        BoardStatus: {
+            request: string;
+            key: components["schemas"]["StandingKey"];
+            word: string;
+            colour: components["schemas"]["Colour"];
+            detail: string;
+            sentence: string;
+            notes: string[];
+            actor: components["schemas"]["Actor"];
+            at: string | null;
+        };
+        /**
+         * StandingKey
+         * @description What a page shows of a request's merge trial; derived, never stored.
+         * @enum {unknown}
+         */
+        StandingKey: "cant-tell" | "clean" | "conflict" | "empty" | "landed" | "needs-bug" | "queued" | "retesting" | "skipped";
+        /**
+         * Colour
+         * @description Only a proven conflict is red; what goes on by itself is "run".
+         * @enum {unknown}
+         */
+        Colour: "green" | "grey" | "red" | "run";
+        /**
+         * Actor
+         * @description Who must act for the request to move.
+         * @enum {unknown}
+         */
+        Actor: "author" | "nobody" | "operator" | "release manager" | "ship it";
+        /**
+         * BoardDecided
+         * @description What was decided here. state: of its writes ("held" while it can be taken back).
+         */
+        BoardDecided: {
+            verdict: components["schemas"]["shipit.uplift.verdicts.Verdict"];
+            word: string;
+            by: string;
+            at: string;
+            state: string;
+        };
+        /**
+         * Verdict
+         * @description The answer to a request. FLAGS decides nothing and edits fields and flags only.
+         * @enum {unknown}
+         */
+        "shipit.uplift.verdicts.Verdict": "approve" | "ask" | "defer" | "flags" | "reject" | "withdraw";
         /**
          * ListsAnswer
          * @description GET /api/board/{train}/lists.
@@ -1193,12 +1728,6 @@ export interface components {
             /** @default [] */
             places: components["schemas"]["Place"][];
         };
-        /**
-         * RequestState
-         * @description How a request stands in Bugzilla: the approval flag's status, in words.
-         * @enum {unknown}
-         */
-        RequestState: "approved" | "cleared" | "rejected" | "requested";
         /**
          * PatchRef
          * @description One patch of a request's series, before anybody fetched it.
@@ -1524,6 +2053,320 @@ export interface components {
             product: string;
             version: string;
             build: number;
+        };
+        /**
+         * Template
+         * @description Words for a verdict. needs_build: nothing to fill in {build} with means that it cannot be used.
+         */
+        Template: {
+            key: string;
+            verdict: components["schemas"]["shipit.uplift.verdicts.Verdict"];
+            title: string;
+            text: string;
+        };
+        /**
+         * DecisionShown
+         * @description A decision. state: of the part that needs a person first. can: what the reader may do to it now.
+         */
+        DecisionShown: {
+            uid: string;
+            verdict: components["schemas"]["shipit.uplift.verdicts.Verdict"];
+            verb: string;
+            person: string;
+            state: components["schemas"]["PartState"];
+            word: string;
+            sentence: string;
+            comment: string;
+            reason: string;
+            until: components["schemas"]["Until"] | null;
+            made_at: string;
+            hold_until: string;
+            parts: components["schemas"]["PartShown"][];
+            refusals: components["schemas"]["Refusal"][];
+            can: string[];
+        };
+        /**
+         * PartState
+         * @description How far the part of a decision that concerns one bug has come.
+         * @enum {unknown}
+         */
+        PartState: "changed" | "done" | "dropped" | "held" | "stuck" | "undone" | "writing";
+        /**
+         * Until
+         * @description What a deferred request waits for: a build by name, a time, or a condition in words; at least one.
+         */
+        Until: {
+            /** @default  */
+            build: string;
+            /** @default null */
+            at: string | null;
+            /** @default  */
+            condition: string;
+        };
+        /**
+         * PartShown
+         * @description How a decision stands for one bug.
+         */
+        PartShown: {
+            bug: number;
+            state: components["schemas"]["PartState"];
+            word: string;
+            sentence: string;
+            requests: components["schemas"]["RequestDecided"][];
+            writes: components["schemas"]["WriteShown"][];
+            not_written: components["schemas"]["NotWritten"][];
+            notes: string[];
+            differences: components["schemas"]["Difference"][];
+            due_at: string;
+            finished_at: string | null;
+        };
+        /**
+         * RequestDecided
+         * @description A request that was decided: for which version, build and patches, and whether that still holds.
+         */
+        RequestDecided: {
+            request: string;
+            train: string;
+            stamp: components["schemas"]["Stamp"];
+            standing: components["schemas"]["StampState"];
+            sentence: string;
+        };
+        /**
+         * Stamp
+         * @description What a decision was about: the train with its version and next build, and the patches as they were.
+         *
+         *         patch_digest: `uplift.compare.series_digest`. patches: (name, version) in landing order.
+         */
+        Stamp: {
+            train: string;
+            /** @default null */
+            version: string | null;
+            /** @default null */
+            major: number | null;
+            /** @default null */
+            build: string | null;
+            /** @default null */
+            build_at: string | null;
+            /** @default  */
+            patch_digest: string;
+            /** @default [] */
+            patches: [
+                string,
+                string
+            ][];
+        };
+        /**
+         * StampState
+         * @description Whether what was decided is still what is asked.
+         * @enum {unknown}
+         */
+        StampState: "current" | "new patches" | "other version";
+        /**
+         * WriteShown
+         * @description One write and how it stands. answer: the service's words, or why it is tried again.
+         */
+        WriteShown: {
+            position: number;
+            system: components["schemas"]["System"];
+            object: string;
+            rows: components["schemas"]["Row"][];
+            comment: string | null;
+            state: components["schemas"]["WriteState"];
+            word: string;
+            attempts: number;
+            sent_at: string | null;
+            done_at: string | null;
+            answer: string;
+        };
+        /**
+         * System
+         * @description Where something is written.
+         * @enum {unknown}
+         */
+        System: "bugzilla" | "phabricator";
+        /**
+         * Row
+         * @description One change as shown: what, from what, to what.
+         */
+        Row: {
+            field: string;
+            before: string;
+            after: string;
+        };
+        /**
+         * WriteState
+         * @description How far one write has come.
+         * @enum {unknown}
+         */
+        WriteState: "done" | "failed" | "sending" | "unsent" | "waits";
+        /**
+         * NotWritten
+         * @description What somebody may expect to be written, and is not.
+         */
+        NotWritten: {
+            object: string;
+            field: string;
+            why: string;
+        };
+        /**
+         * Difference
+         * @description Something that is not as the decider saw it. who: whoever changed it, where that is known.
+         */
+        Difference: {
+            what: string;
+            before: string;
+            after: string;
+            /** @default null */
+            who: string | null;
+        };
+        /**
+         * Refusal
+         * @description Why one request is not decided. field: of what was wanted, or of the request's facts.
+         */
+        Refusal: {
+            request: string;
+            field: string;
+            reason: string;
+        };
+        /**
+         * Wanted
+         * @description One verdict about some requests.
+         *
+         *         requests: their uids. comment: what is written for people; {build}, {version}, {train} and {bug} are
+         *         filled in for each request; empty with a template: the template's words. until: for defer. requestee:
+         *         login of whoever is asked, by default who requested. fields: exact names ("cf_status_firefox118"), or
+         *         "status" and "tracking" for those of each request's own train. flags: generic flags of the bug by name
+         *         ("qe-verify") to "?", "+", "-" or "X". reason: kept in the audit, written nowhere else.
+         */
+        Wanted: {
+            verdict: components["schemas"]["shipit.uplift.verdicts.Verdict"];
+            requests: string[];
+            /** @default  */
+            comment: string;
+            /** @default  */
+            template: string;
+            /** @default null */
+            until: components["schemas"]["Until"] | null;
+            /** @default  */
+            requestee: string;
+            /** @default {} */
+            fields: {
+                [key: string]: string;
+            };
+            /** @default {} */
+            flags: {
+                [key: string]: string;
+            };
+            /** @default  */
+            reason: string;
+        };
+        /**
+         * Preview
+         * @description What a verdict would write. label: for the button. as_of: when the oldest of its facts was read.
+         *
+         *         seen, stamps: send them back with the decision, unchanged. blockers: empty when it can be sent.
+         */
+        Preview: {
+            verdict: components["schemas"]["shipit.uplift.verdicts.Verdict"];
+            label: string;
+            changes: number;
+            as_of: string | null;
+            parts: components["schemas"]["PartPlanned"][];
+            refusals: components["schemas"]["Refusal"][];
+            blockers: components["schemas"]["Blocker"][];
+            seen: {
+                [key: string]: components["schemas"]["Seen"];
+            };
+            stamps: {
+                [key: string]: components["schemas"]["Stamp"];
+            };
+        };
+        /**
+         * PartPlanned
+         * @description What a verdict does to one bug.
+         */
+        PartPlanned: {
+            bug: number;
+            requests: string[];
+            writes: components["schemas"]["WritePlanned"][];
+            not_written: components["schemas"]["NotWritten"][];
+            notes: string[];
+        };
+        /**
+         * WritePlanned
+         * @description One write before it is sent. as_whom: the account it is written as, null without a key.
+         */
+        WritePlanned: {
+            position: number;
+            system: components["schemas"]["System"];
+            object: string;
+            as_whom: string | null;
+            rows: components["schemas"]["Row"][];
+            comment: string | null;
+        };
+        /**
+         * Blocker
+         * @description Why nothing can be sent now. field: "shadow", or the key that is lacking ("keys.bugzilla").
+         */
+        Blocker: {
+            field: string;
+            reason: string;
+        };
+        /**
+         * Seen
+         * @description What the decider had before their eyes of one bug; compared with a fresh reading before writing.
+         *
+         *         facts: what is written to, by name, as it stood. changed: the bug's last change.
+         */
+        Seen: {
+            /** @default null */
+            changed: string | null;
+            /** @default {} */
+            facts: {
+                [key: string]: string;
+            };
+        };
+        /**
+         * Decide
+         * @description A verdict to be carried out. seen, stamps: as the preview gave them, by bug and by request.
+         */
+        Decide: {
+            verdict: components["schemas"]["shipit.uplift.verdicts.Verdict"];
+            requests: string[];
+            /** @default  */
+            comment: string;
+            /** @default  */
+            template: string;
+            /** @default null */
+            until: components["schemas"]["Until"] | null;
+            /** @default  */
+            requestee: string;
+            /** @default {} */
+            fields: {
+                [key: string]: string;
+            };
+            /** @default {} */
+            flags: {
+                [key: string]: string;
+            };
+            /** @default  */
+            reason: string;
+            /** @default {} */
+            seen: {
+                [key: string]: components["schemas"]["Seen"];
+            };
+            /** @default {} */
+            stamps: {
+                [key: string]: components["schemas"]["Stamp"];
+            };
+        };
+        /**
+         * Why
+         * @description Why, in words.
+         */
+        "shipit.web.decisions.Why": {
+            /** @default  */
+            reason: string;
         };
         /**
          * DelegationBody
@@ -1903,7 +2746,7 @@ export interface components {
          *
          *         decide: trains on which they decide. sign: groups they sign for, "*" at an end as in a scope. shadow:
          *         whether nothing can be written to Bugzilla and Phabricator from here. csrf: goes with each write of a
-         *         page, in X-Csrf-Token; null without a session. login_url: null where one is logged in or nobody can.
+         *         page, in X-Csrf-Token; null without a session. login_url: takes `next`, a path; null where one is logged in or nobody can.
          */
         Me: {
             client_id: string | null;
@@ -1936,6 +2779,40 @@ export interface components {
         Keys: {
             bugzilla: boolean;
             phabricator: boolean;
+        };
+        /**
+         * Kept
+         * @description That there is a key, without it. account: as whom it writes. refused_at: since when it is not taken.
+         */
+        Kept: {
+            system: string;
+            account: string;
+            /** @default  */
+            account_id: string;
+            entered_at: string;
+            /** @default null */
+            refused_at: string | null;
+            /** @default  */
+            refused_why: string;
+        };
+        /**
+         * KeyBody
+         * @description A key, as the service gave it to its owner.
+         */
+        KeyBody: {
+            key: string;
+        };
+        /**
+         * MergeDay
+         * @description What a merge day does. at: when the calendar has it, None where it does not say. version: main becomes.
+         *
+         *         merges: as the template `merge-day` takes them. reasons: what each follows from, for people.
+         */
+        MergeDay: {
+            at: string | null;
+            version: string;
+            merges: Record<string, never>[];
+            reasons: string[];
         };
         /**
          * PersonAnswer
@@ -2059,6 +2936,46 @@ export interface components {
             reason: string;
         };
         /**
+         * Attempt
+         * @description One try of a step, as its service told of it last.
+         */
+        Attempt: {
+            attempt: number;
+            step: string;
+            status: components["schemas"]["Status"];
+            message: string;
+            started_at: string;
+            ended_at: string | null;
+            details: Record<string, never>;
+        };
+        /**
+         * Contents
+         * @description The uplifts of a build. is_settled: it was built of these. sentence: all of it for people.
+         *
+         *         restricted: how many are not shown, None: not told.
+         */
+        Contents: {
+            uid: string;
+            train: string;
+            build: number | null;
+            is_settled: boolean;
+            sentence: string;
+            uplifts: components["schemas"]["shipit.actions.contents.Line"][];
+            /** @default null */
+            restricted: number | null;
+        };
+        /**
+         * Line
+         * @description One uplifted bug. state: "in_build", "waited_for" (approved, not landed) or "missed" (too late).
+         */
+        "shipit.actions.contents.Line": {
+            bug: number;
+            summary: string;
+            state: string;
+            is_new: boolean;
+            sentence: string;
+        };
+        /**
          * PlanAnswer
          * @description GET /api/plans/{train}. order, conflicts…: empty with `reason` while there is no plan.
          *
@@ -2103,13 +3020,15 @@ export interface components {
         };
         /**
          * Waiting
-         * @description A request that does not merge on the tip alone. after: requests (uids).
+         * @description A request that does not merge on the tip alone. revisions: its patches. after: requests (uids).
          *
          *         lands: it merges once those have landed; else it merges nowhere in the plan, and `after` excludes it.
          */
         Waiting: {
             request: string;
             bug: number;
+            /** @default [] */
+            revisions: string[];
             after: string[];
             reason: string;
             lands: boolean;
@@ -2132,7 +3051,7 @@ export interface components {
             subject: string;
             of: string;
             of_bug: number | null;
-            why: components["schemas"]["Why"];
+            why: components["schemas"]["shipit.merge.left_behind.Why"];
             state: components["schemas"]["State"];
         };
         /**
@@ -2140,7 +3059,7 @@ export interface components {
          * @description How a commit of main names the uplift as its cause.
          * @enum {unknown}
          */
-        Why: "backs it out" | "is a follow-up of the same bug" | "mends a regression of its bug" | "names it as its cause";
+        "shipit.merge.left_behind.Why": "backs it out" | "is a follow-up of the same bug" | "mends a regression of its bug" | "names it as its cause";
         /**
          * LeftOut
          * @description A request that could not be simulated, and why.
@@ -2213,7 +3132,7 @@ export interface components {
             subject: string;
             of: string;
             of_bug: number | null;
-            why: components["schemas"]["Why"];
+            why: components["schemas"]["shipit.merge.left_behind.Why"];
         };
         /**
          * PolicyBody
@@ -2271,6 +3190,104 @@ export interface components {
         Outlook: {
             can_work: boolean;
             sentence: string;
+        };
+        /**
+         * Lines
+         * @description Some pipelines, the newest first; next: give it as `after` for more, null at the end.
+         */
+        Lines: {
+            releases: components["schemas"]["shipit.actions.releases.Line"][];
+            next: string | null;
+        };
+        /**
+         * Line
+         * @description A pipeline in the list. counts: steps by state.
+         */
+        "shipit.actions.releases.Line": {
+            uid: string;
+            product: string;
+            version: string;
+            build: number | null;
+            description: string;
+            status: components["schemas"]["Status"];
+            sentence: string;
+            counts: {
+                [key: string]: number;
+            };
+            created_at: string;
+            updated_at: string;
+            created_by: string;
+            hold: string;
+        };
+        /**
+         * Release
+         * @description Everything the page of a pipeline shows.
+         */
+        Release: {
+            pipeline: components["schemas"]["Described"];
+            forecast: components["schemas"]["Forecast"];
+            stops: components["schemas"]["Stop"][];
+            rollbacks: components["schemas"]["Rollback"][];
+            you: components["schemas"]["You"];
+        };
+        /**
+         * Forecast
+         * @description When it ends: in nine of ten cases after early and before late.
+         *
+         *         based_on: how many earlier steps of the rarest kind on the way tell so. supposes: failed steps that it
+         *         takes for being tried again now. unknown: steps of which too little is known; then there are no times.
+         */
+        Forecast: {
+            /** @default null */
+            early: string | null;
+            /** @default null */
+            likely: string | null;
+            /** @default null */
+            late: string | null;
+            /** @default 0 */
+            based_on: number;
+            /** @default [] */
+            supposes: string[];
+            /** @default [] */
+            unknown: string[];
+        };
+        /**
+         * Stop
+         * @description A lock, freeze or emergency stop: nothing of the product (and phase) starts while it stands.
+         */
+        Stop: {
+            uid: string;
+            /** @default  */
+            product: string;
+            /** @default  */
+            phase: string;
+            reason: string;
+            author: string;
+            since: string;
+        };
+        /**
+         * Rollback
+         * @description The plan of a phase, and how it stands once somebody started it.
+         */
+        Rollback: {
+            phase: string;
+            description: string;
+            steps: string[];
+            uid: string;
+            status: components["schemas"]["Status"] | null;
+        };
+        /**
+         * You
+         * @description What whoever asks may do here. phases: they may act on. signs: by step, why they may not sign, "" when
+         *         they may; has_signed: steps whose signature of theirs stands.
+         */
+        You: {
+            person: string;
+            phases: string[];
+            signs: {
+                [key: string]: string;
+            };
+            has_signed: string[];
         };
         /**
          * RequestsAnswer
@@ -2357,6 +3374,32 @@ export interface components {
             done_at: string | null;
         };
         /**
+         * Entry
+         * @description An entry as it is read. id: rises with time.
+         */
+        Entry: {
+            actor: string;
+            what: string;
+            /** @default  */
+            decision: string;
+            /** @default null */
+            bug: number | null;
+            /** @default [] */
+            requests: string[];
+            /** @default  */
+            object: string;
+            /** @default  */
+            before: string;
+            /** @default  */
+            after: string;
+            /** @default  */
+            why: string;
+            /** @default  */
+            answer: string;
+            id: number;
+            at: string;
+        };
+        /**
          * DetailReport
          * @description PUT /api/requests/{uid}/details: what a worker made for a request's page.
          *
@@ -2417,24 +3460,6 @@ export interface components {
             notes: string[];
         };
         /**
-         * StandingKey
-         * @description What a page shows of a request's merge trial; derived, never stored.
-         * @enum {unknown}
-         */
-        StandingKey: "cant-tell" | "clean" | "conflict" | "empty" | "landed" | "needs-bug" | "queued" | "retesting" | "skipped";
-        /**
-         * Colour
-         * @description Only a proven conflict is red; what goes on by itself is "run".
-         * @enum {unknown}
-         */
-        Colour: "green" | "grey" | "red" | "run";
-        /**
-         * Actor
-         * @description Who must act for the request to move.
-         * @enum {unknown}
-         */
-        Actor: "author" | "nobody" | "operator" | "release manager" | "ship it";
-        /**
          * Check
          * @description One row: an answer and what was measured of it.
          *
@@ -2449,7 +3474,7 @@ export interface components {
             /** @default null */
             value: string | null;
             measured: string;
-            verdict: components["schemas"]["Verdict"];
+            verdict: components["schemas"]["shipit.uplift.checks.Verdict"];
             /** @default null */
             kind: components["schemas"]["Kind"] | null;
             source: string;
@@ -2469,7 +3494,7 @@ export interface components {
          * @description What a fact says of an answer.
          * @enum {unknown}
          */
-        Verdict: "agrees" | "cannot tell" | "disagrees";
+        "shipit.uplift.checks.Verdict": "agrees" | "cannot tell" | "disagrees";
         /**
          * Kind
          * @description Kinds of flags: what exactly speaks against the answer.
@@ -2938,20 +3963,6 @@ export interface components {
             standing: components["schemas"]["shipit.events.standing.Standing"];
         };
         /**
-         * Stop
-         * @description A lock, freeze or emergency stop: nothing of the product (and phase) starts while it stands.
-         */
-        Stop: {
-            uid: string;
-            /** @default  */
-            product: string;
-            /** @default  */
-            phase: string;
-            reason: string;
-            author: string;
-            since: string;
-        };
-        /**
          * StopBody
          * @description What to stop, and why; without product and phase: everything.
          */
@@ -3038,6 +4049,34 @@ export interface components {
          */
         TrialsReport: {
             trials: components["schemas"]["Trial"][];
+        };
+        /**
+         * ViewRow
+         * @description A saved view. owner: who shares it, for the eye; is_mine: whether the asker may change it.
+         */
+        ViewRow: {
+            uid: string;
+            name: string;
+            train: string | null;
+            query: string;
+            is_shared: boolean;
+            is_mine: boolean;
+            owner: string;
+            changed_at: string;
+            revision: number;
+        };
+        /**
+         * ViewAsked
+         * @description A view. query: of the board's address, without its question mark.
+         */
+        ViewAsked: {
+            name: string;
+            /** @default null */
+            train: string | null;
+            /** @default  */
+            query: string;
+            /** @default false */
+            is_shared: boolean;
         };
         /**
          * WishDone
@@ -3250,6 +4289,89 @@ export interface operations {
             };
             /** @description Unprocessable Entity */
             422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["shipit.web.problems.Problem"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["shipit.web.problems.Problem"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["shipit.web.problems.Problem"];
+                };
+            };
+        };
+    };
+    get_api_board_train: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                train: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The board of a train; a count that could not be read is null, never zero */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BoardAnswer"];
+                };
+            };
+            /** @description What you have is still what is there */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["shipit.web.problems.Problem"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["shipit.web.problems.Problem"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["shipit.web.problems.Problem"];
+                };
+            };
+            /** @description Not Found */
+            404: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -3590,6 +4712,811 @@ export interface operations {
             };
             /** @description Forbidden */
             403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["shipit.web.problems.Problem"];
+                };
+            };
+            /** @description Precondition Failed */
+            412: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["shipit.web.problems.Problem"];
+                };
+            };
+            /** @description Request Entity Too Large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["shipit.web.problems.Problem"];
+                };
+            };
+            /** @description Unsupported Media Type */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["shipit.web.problems.Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["shipit.web.problems.Problem"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["shipit.web.problems.Problem"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["shipit.web.problems.Problem"];
+                };
+            };
+        };
+    };
+    get_api_decision_templates: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Words for verdicts, with their placeholders */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Template"][];
+                };
+            };
+            /** @description What you have is still what is there */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["shipit.web.problems.Problem"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["shipit.web.problems.Problem"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["shipit.web.problems.Problem"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["shipit.web.problems.Problem"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["shipit.web.problems.Problem"];
+                };
+            };
+        };
+    };
+    get_api_decisions: {
+        parameters: {
+            query?: {
+                request?: string;
+                mine?: boolean;
+                limit?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Decisions, newest first: all, of one request, or one's own */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DecisionShown"][];
+                };
+            };
+            /** @description What you have is still what is there */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["shipit.web.problems.Problem"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["shipit.web.problems.Problem"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["shipit.web.problems.Problem"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["shipit.web.problems.Problem"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["shipit.web.problems.Problem"];
+                };
+            };
+        };
+    };
+    post_api_decisions_preview: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Wanted"];
+            };
+        };
+        responses: {
+            /** @description Exactly what a verdict would write where, and what it would not; nothing is stored */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Preview"];
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["shipit.web.problems.Problem"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["shipit.web.problems.Problem"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["shipit.web.problems.Problem"];
+                };
+            };
+            /** @description Precondition Failed */
+            412: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["shipit.web.problems.Problem"];
+                };
+            };
+            /** @description Request Entity Too Large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["shipit.web.problems.Problem"];
+                };
+            };
+            /** @description Unsupported Media Type */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["shipit.web.problems.Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["shipit.web.problems.Problem"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["shipit.web.problems.Problem"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["shipit.web.problems.Problem"];
+                };
+            };
+        };
+    };
+    get_api_decisions_uid: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                uid: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description A decision, and how each of its writes stands */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DecisionShown"];
+                };
+            };
+            /** @description What you have is still what is there */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["shipit.web.problems.Problem"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["shipit.web.problems.Problem"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["shipit.web.problems.Problem"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["shipit.web.problems.Problem"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["shipit.web.problems.Problem"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["shipit.web.problems.Problem"];
+                };
+            };
+        };
+    };
+    put_api_decisions_uid: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                uid: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Decide"];
+            };
+        };
+        responses: {
+            /** @description Decide as previewed; the uid is yours to choose, and the same again changes nothing. 409 tells what changed since the preview */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DecisionShown"];
+                };
+            };
+            /** @description Created */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["shipit.web.problems.Problem"];
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["shipit.web.problems.Problem"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["shipit.web.problems.Problem"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["shipit.web.problems.Problem"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["shipit.web.problems.Problem"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["shipit.web.problems.Problem"];
+                };
+            };
+            /** @description Precondition Failed */
+            412: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["shipit.web.problems.Problem"];
+                };
+            };
+            /** @description Request Entity Too Large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["shipit.web.problems.Problem"];
+                };
+            };
+            /** @description Unsupported Media Type */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["shipit.web.problems.Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["shipit.web.problems.Problem"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["shipit.web.problems.Problem"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["shipit.web.problems.Problem"];
+                };
+            };
+        };
+    };
+    delete_api_decisions_uid: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                uid: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Take a decision back, as long as nothing of it was sent */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DecisionShown"];
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["shipit.web.problems.Problem"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["shipit.web.problems.Problem"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["shipit.web.problems.Problem"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["shipit.web.problems.Problem"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["shipit.web.problems.Problem"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["shipit.web.problems.Problem"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["shipit.web.problems.Problem"];
+                };
+            };
+        };
+    };
+    post_api_decisions_uid_drop: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                uid: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["shipit.web.decisions.Why"];
+            };
+        };
+        responses: {
+            /** @description Let be what is stuck; what was written stays */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DecisionShown"];
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["shipit.web.problems.Problem"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["shipit.web.problems.Problem"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["shipit.web.problems.Problem"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["shipit.web.problems.Problem"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["shipit.web.problems.Problem"];
+                };
+            };
+            /** @description Precondition Failed */
+            412: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["shipit.web.problems.Problem"];
+                };
+            };
+            /** @description Request Entity Too Large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["shipit.web.problems.Problem"];
+                };
+            };
+            /** @description Unsupported Media Type */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["shipit.web.problems.Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["shipit.web.problems.Problem"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["shipit.web.problems.Problem"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["shipit.web.problems.Problem"];
+                };
+            };
+        };
+    };
+    post_api_decisions_uid_resume: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                uid: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["shipit.web.decisions.Why"];
+            };
+        };
+        responses: {
+            /** @description Go on with what is stuck; what is written stays written once */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DecisionShown"];
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["shipit.web.problems.Problem"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["shipit.web.problems.Problem"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["shipit.web.problems.Problem"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["shipit.web.problems.Problem"];
+                };
+            };
+            /** @description Conflict */
+            409: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -4614,6 +6541,351 @@ export interface operations {
             };
         };
     };
+    get_api_me_keys: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Which keys one has here, and as whom they write */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Kept"][];
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["shipit.web.problems.Problem"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["shipit.web.problems.Problem"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["shipit.web.problems.Problem"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["shipit.web.problems.Problem"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["shipit.web.problems.Problem"];
+                };
+            };
+        };
+    };
+    put_api_me_keys_system: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                system: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["KeyBody"];
+            };
+        };
+        responses: {
+            /** @description Keep a key to write with as oneself; the service is asked whose it is */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Kept"];
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["shipit.web.problems.Problem"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["shipit.web.problems.Problem"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["shipit.web.problems.Problem"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["shipit.web.problems.Problem"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["shipit.web.problems.Problem"];
+                };
+            };
+            /** @description Precondition Failed */
+            412: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["shipit.web.problems.Problem"];
+                };
+            };
+            /** @description Request Entity Too Large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["shipit.web.problems.Problem"];
+                };
+            };
+            /** @description Unsupported Media Type */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["shipit.web.problems.Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["shipit.web.problems.Problem"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["shipit.web.problems.Problem"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["shipit.web.problems.Problem"];
+                };
+            };
+        };
+    };
+    delete_api_me_keys_system: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                system: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Forget a key */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["shipit.web.problems.Problem"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["shipit.web.problems.Problem"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["shipit.web.problems.Problem"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["shipit.web.problems.Problem"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["shipit.web.problems.Problem"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["shipit.web.problems.Problem"];
+                };
+            };
+        };
+    };
+    get_api_merge_day: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The next merge day from the calendar: values of the template merge-day */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["MergeDay"];
+                };
+            };
+            /** @description What you have is still what is there */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["shipit.web.problems.Problem"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["shipit.web.problems.Problem"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["shipit.web.problems.Problem"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["shipit.web.problems.Problem"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["shipit.web.problems.Problem"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["shipit.web.problems.Problem"];
+                };
+            };
+        };
+    };
     get_api_people: {
         parameters: {
             query?: {
@@ -5611,6 +7883,132 @@ export interface operations {
             };
         };
     };
+    post_api_pipelines_uid_rollback_phase: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                uid: string;
+                phase: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Because"];
+            };
+        };
+        responses: {
+            /** @description Take a phase back: hold the pipeline, start its plan as a pipeline of its own */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Described"];
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["shipit.web.problems.Problem"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["shipit.web.problems.Problem"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["shipit.web.problems.Problem"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["shipit.web.problems.Problem"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["shipit.web.problems.Problem"];
+                };
+            };
+            /** @description Precondition Failed */
+            412: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["shipit.web.problems.Problem"];
+                };
+            };
+            /** @description Request Entity Too Large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["shipit.web.problems.Problem"];
+                };
+            };
+            /** @description Unsupported Media Type */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["shipit.web.problems.Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["shipit.web.problems.Problem"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["shipit.web.problems.Problem"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["shipit.web.problems.Problem"];
+                };
+            };
+        };
+    };
     get_api_pipelines_uid_status: {
         parameters: {
             query?: never;
@@ -5629,6 +8027,90 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Described"];
+                };
+            };
+            /** @description What you have is still what is there */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["shipit.web.problems.Problem"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["shipit.web.problems.Problem"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["shipit.web.problems.Problem"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["shipit.web.problems.Problem"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["shipit.web.problems.Problem"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["shipit.web.problems.Problem"];
+                };
+            };
+        };
+    };
+    get_api_pipelines_uid_steps_step: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                uid: string;
+                step: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Every try of a step, the newest first */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Attempt"][];
                 };
             };
             /** @description What you have is still what is there */
@@ -5794,6 +8276,89 @@ export interface operations {
             };
             /** @description Unprocessable Entity */
             422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["shipit.web.problems.Problem"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["shipit.web.problems.Problem"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["shipit.web.problems.Problem"];
+                };
+            };
+        };
+    };
+    get_api_pipelines_uid_uplifts: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                uid: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Which uplifts a build contains, and which are approved and not landed */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Contents"];
+                };
+            };
+            /** @description What you have is still what is there */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["shipit.web.problems.Problem"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["shipit.web.problems.Problem"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["shipit.web.problems.Problem"];
+                };
+            };
+            /** @description Not Found */
+            404: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -6204,6 +8769,166 @@ export interface operations {
             };
         };
     };
+    get_api_releases: {
+        parameters: {
+            query?: {
+                status?: "cancelled" | "failure" | "in_progress" | "success";
+                product?: string;
+                limit?: number;
+                after?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Pipelines, the newest first */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Lines"];
+                };
+            };
+            /** @description What you have is still what is there */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["shipit.web.problems.Problem"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["shipit.web.problems.Problem"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["shipit.web.problems.Problem"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["shipit.web.problems.Problem"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["shipit.web.problems.Problem"];
+                };
+            };
+        };
+    };
+    get_api_releases_uid: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                uid: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description A pipeline with when it ends, what stops it, how it is taken back, and what you may do */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Release"];
+                };
+            };
+            /** @description What you have is still what is there */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["shipit.web.problems.Problem"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["shipit.web.problems.Problem"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["shipit.web.problems.Problem"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["shipit.web.problems.Problem"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["shipit.web.problems.Problem"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["shipit.web.problems.Problem"];
+                };
+            };
+        };
+    };
     get_api_requests: {
         parameters: {
             query?: {
@@ -6302,6 +9027,89 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["RequestAnswer"];
+                };
+            };
+            /** @description What you have is still what is there */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["shipit.web.problems.Problem"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["shipit.web.problems.Problem"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["shipit.web.problems.Problem"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["shipit.web.problems.Problem"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["shipit.web.problems.Problem"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["shipit.web.problems.Problem"];
+                };
+            };
+        };
+    };
+    get_api_requests_uid_audit: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                uid: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Who decided what about a request, and what the services answered; only added to */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Entry"][];
                 };
             };
             /** @description What you have is still what is there */
@@ -7717,6 +10525,279 @@ export interface operations {
             };
         };
     };
+    get_api_views: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description One's own saved views, then the shared ones */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ViewRow"][];
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["shipit.web.problems.Problem"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["shipit.web.problems.Problem"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["shipit.web.problems.Problem"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["shipit.web.problems.Problem"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["shipit.web.problems.Problem"];
+                };
+            };
+        };
+    };
+    put_api_views_uid: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                uid: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ViewAsked"];
+            };
+        };
+        responses: {
+            /** @description Save a view under a uid of the caller's choice; once or twice is the same */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ViewRow"];
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["shipit.web.problems.Problem"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["shipit.web.problems.Problem"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["shipit.web.problems.Problem"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["shipit.web.problems.Problem"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["shipit.web.problems.Problem"];
+                };
+            };
+            /** @description Precondition Failed */
+            412: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["shipit.web.problems.Problem"];
+                };
+            };
+            /** @description Request Entity Too Large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["shipit.web.problems.Problem"];
+                };
+            };
+            /** @description Unsupported Media Type */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["shipit.web.problems.Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["shipit.web.problems.Problem"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["shipit.web.problems.Problem"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["shipit.web.problems.Problem"];
+                };
+            };
+        };
+    };
+    delete_api_views_uid: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                uid: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Remove one's own view */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["shipit.web.problems.Problem"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["shipit.web.problems.Problem"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["shipit.web.problems.Problem"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["shipit.web.problems.Problem"];
+                };
+            };
+            /** @description Precondition Failed */
+            412: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["shipit.web.problems.Problem"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["shipit.web.problems.Problem"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["shipit.web.problems.Problem"];
+                };
+            };
+        };
+    };
     get_api_wishes: {
         parameters: {
             query?: never;
@@ -7869,6 +10950,51 @@ export interface operations {
             };
             /** @description Unprocessable Entity */
             422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["shipit.web.problems.Problem"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["shipit.web.problems.Problem"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["shipit.web.problems.Problem"];
+                };
+            };
+        };
+    };
+    post_logout: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description End this browser's session */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Bad Request */
+            400: {
                 headers: {
                     [name: string]: unknown;
                 };

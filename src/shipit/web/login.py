@@ -171,7 +171,8 @@ def _failed(status: HTTPStatus, sentence: str, path: str = "/", *cookies: Cookie
     again = returning.login_path(path)
     page = (
         '<!doctype html><html lang="en"><head><meta charset="utf-8"><title>Ship It: not logged in</title>'
-        '<meta name="viewport" content="width=device-width, initial-scale=1"></head><body><main>'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        '<link rel="icon" href="data:,"></head><body><main>'
         f"<h1>You are not logged in</h1><p>{escape(sentence)}</p>"
         f'<p><a href="{escape(again)}">Log in again</a> or <a href="/">go on without</a>.</p>'
         "</main></body></html>"

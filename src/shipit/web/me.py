@@ -7,10 +7,12 @@ from http import HTTPStatus
 
 import msgspec
 
-from shipit.storage import trains
+from shipit.actions.my_keys import SYSTEMS
+from shipit.actions.persons import actor
+from shipit.storage import keys, trains
 from shipit.web import scopes
 from shipit.web.house import Answer, Asked, Contract, endpoint, house, json_answer
-from shipit.web.returning import login_path
+from shipit.web.returning import LOGIN
 from shipit.web.scopes import Right
 from shipit.web.viewer import Audience, Viewer
 
@@ -30,7 +32,8 @@ class Me(msgspec.Struct, frozen=True, kw_only=True):
 
     decide: trains on which they decide. sign: groups they sign for, "*" at an end as in a scope. shadow:
     whether nothing can be written to Bugzilla and Phabricator from here. csrf: goes with each write of a
-    page, in X-Csrf-Token; null without a session. login_url: null where one is logged in or nobody can.
+    page, in X-Csrf-Token; null without a session. login_url: takes `next`, a path of ours; null where one is
+    logged in or nobody can be.
     """
 
     client_id: str | None
@@ -61,6 +64,7 @@ async def show(request: Asked) -> Answer:
     who = await things.gate.viewer(request)
     async with things.database.connection() as connection:
         names = await trains.names(connection)
+        kept = await keys.kept(connection, actor(who.client_id or "", who.scopes).person)
     has_session = "authorization" not in request.headers and not who.is_anonymous
     return json_answer(
         Me(
@@ -71,9 +75,9 @@ async def show(request: Asked) -> Answer:
             decide=[each for each in names if who.holds(_DECIDE + each)],
             sign=groups_of(who.scopes),
             shadow=things.settings.is_shadow,
-            keys=Keys(False, False),
+            keys=Keys(*(name in kept and kept[name].refused_at is None for name in SYSTEMS)),
             csrf=things.sessions.csrf(request) if things.sessions and has_session else None,
-            login_url=login_path("/") if who.is_anonymous and things.sessions else None,
+            login_url=LOGIN if who.is_anonymous and things.sessions else None,
         )
     )
 

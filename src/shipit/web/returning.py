@@ -17,7 +17,8 @@ from urllib.parse import quote
 
 _MOST_PATH = 1500
 _MOST_COOKIE = 3000
-_NOWHERE = ("/login", "/logout")
+LOGIN = "/login"
+_NOWHERE = (LOGIN, "/logout")
 
 
 class Begun(NamedTuple):
@@ -47,7 +48,7 @@ def own_path(given: str | None) -> str:
 
 def login_path(path: str) -> str:
     """Where a browser begins to log in, to return to `path`."""
-    return f"/login?next={quote(own_path(path), safe='')}"
+    return f"{LOGIN}?next={quote(own_path(path), safe='')}"
 
 
 def written(begun: Sequence[Begun]) -> str:

@@ -118,7 +118,7 @@ class Logins:
         )
         page = (
             '<!doctype html><html lang="en"><head><meta charset="utf-8"><title>Fake Taskcluster</title>'
-            '<meta name="viewport" content="width=device-width, initial-scale=1">'
+            '<meta name="viewport" content="width=device-width, initial-scale=1"><link rel="icon" href="data:,">'
             "<style>body{font:16px system-ui;max-width:40rem;margin:3rem auto;padding:0 1rem}"
             "button{font:inherit;padding:.4rem .8rem}small{color:#555}</style></head><body>"
             "<h1>Log in to Ship It as…</h1><p>This Taskcluster is a fake. The real one asks your login "

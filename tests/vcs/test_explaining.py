@@ -13,14 +13,14 @@ from shipit.merge.conflict_view import MOST_LINES, ConflictView, FileView
 from shipit.merge.types import Commit, ConflictKind, Patch, RawDiff
 from shipit.vcs.blame import read_porcelain, wrote
 from shipit.vcs.explaining import conflict_view
-from shipit.vcs.opening import trials_for
+from shipit.vcs.opening import commit_diff, trials_for
 
 
 class Stage:
     """A repository told for git, looked at through one of the systems."""
 
     def __init__(self, kind: str, folder: Path) -> None:
-        self.kind, self._folder = kind, folder
+        self.kind, self.folder = kind, folder
         self.repo = Repo(folder / "told")
         self.repo.commit(
             "Bug 1 - Begin", {"a.txt": numbered(30), "b.txt": numbered(30, l1="other"), "pic": b"\0base"}
@@ -28,7 +28,7 @@ class Stage:
         self.repo.branch("beta", "main")
 
     async def view(self, *patches: str | Patch, onto: str = "beta") -> ConflictView:
-        converted = Converted(self.repo, self._folder / "hg") if self.kind == "hg" else None
+        converted = Converted(self.repo, self.folder / "hg") if self.kind == "hg" else None
         named = [Commit(one) if isinstance(one, str) else one for one in patches]
         if converted is not None:
             named = [Commit(converted.id(one.revision)) if isinstance(one, Commit) else one for one in named]
@@ -182,6 +182,20 @@ async def test_a_file_that_the_train_moved_is_blamed_where_it_was(git_stage: Sta
     (hunk,) = file.hunks
     assert [view.commits[one.commit].bug for one in hunk.ours.blame] == [4]
     assert [view.commits[one.commit].bug for one in hunk.base.blame] == [1]
+
+
+async def test_a_commits_diff_is_the_same_of_both_systems(stage: Stage) -> None:
+    patch = stage.repo.commit("Bug 3", {"a.txt": numbered(30, l10="theirs")})
+    folder, name = stage.repo.path, patch
+    if stage.kind == "hg":
+        converted = Converted(stage.repo, stage.folder / "hg")
+        folder, name = converted.path, converted.id(patch)
+    diff = await commit_diff(folder, name)
+    assert isinstance(diff, bytes)
+    assert b"\n-line 10\n+theirs\n" in diff
+    absent = await commit_diff(folder, "f" * 40)
+    assert isinstance(absent, str)
+    assert absent.startswith("ffffffffffff is not in this clone")
 
 
 def test_porcelain_is_read_whatever_the_lines_say() -> None:

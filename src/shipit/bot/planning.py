@@ -14,6 +14,9 @@ from shipit.bot.searching import Seen
 from shipit.uplift.compare import Step, Task, plan
 from shipit.uplift.report import Known, KnownBug, KnownRequest, Wish
 
+# Wishes for which a bug is read anew; what others ask for is made of what is known.
+READ_FOR = frozenset(("trial", "bug"))
+
 
 async def planned(this: Round, known: Known, outlook: Outlook, seen: Seen) -> list[Step]:
     """What to do: what changed in Bugzilla, Phabricator or on merge day, what was wished for, moved tips."""
@@ -61,7 +64,8 @@ async def _changed_revisions(this: Round, known: Known, outlook: Outlook) -> dic
 
 def _wished(known: Known, only: int | None) -> dict[int, str]:
     """Bugs that pages ask about, or that this round is told to read."""
-    wished = {bug: "asked for by a page" for wish in known.wishes if (bug := bug_of(wish)) is not None}
+    read = [wish for wish in known.wishes if wish.kind in READ_FOR]
+    wished = {bug: "asked for by a page" for wish in read if (bug := bug_of(wish)) is not None}
     if only is not None:
         wished[only] = "asked for by name"
     return wished

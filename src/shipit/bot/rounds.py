@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -14,6 +14,7 @@ import structlog
 from shipit.bot.aftermath import Aftermath
 from shipit.bot.barren import Barren
 from shipit.bot.batches import carry_out, send_unsent
+from shipit.bot.details import KINDS, make_details
 from shipit.bot.doors import Doors
 from shipit.bot.listing import read_lists
 from shipit.bot.outlook import Outlook, reported, see
@@ -128,11 +129,12 @@ async def _run(this: Round) -> RoundResult:
     await _hide(this, known, seen)
     await read_lists(this, known, outlook, seen)
     await carry_out(this, known, outlook, steps)
+    made = await make_details(doors, outlook, known, only=this.only)
     await _follow(this, known, outlook, steps)
     is_whole_search = this.since is None and not seen.unavailable
     Barren(doors.cache, outlook.trains).note(this.barren, named=seen.changed if is_whole_search else None)
     await send_unsent(this, known, outlook)
-    await _fulfil(this, known.wishes)
+    await _fulfil(this, known.wishes, made)
     if this.since is None:
         Diffs(doors.cache, bugzilla=doors.bugzilla, phabricator=doors.phabricator).prune()
     result = this.result(steps, known)
@@ -181,12 +183,18 @@ async def _hide(this: Round, known: Known, seen: Seen) -> None:
         await this.doors.backend.put_bugs(BugsReport(round=this.uid, bugs=(), hidden=hidden))
 
 
-async def _fulfil(this: Round, wishes: Sequence[Wish]) -> None:
-    """Tell the pages that what they asked for was done; the result itself was reported with its bug."""
+async def _fulfil(this: Round, wishes: Sequence[Wish], made: Mapping[str, str | None]) -> None:
+    """Tell the pages that what they asked for was done; the result itself was reported with its bug.
+
+    made: what was made for a page alone, by wish, with the reason where it could not be.
+    """
     failed = {trouble.bug: trouble.reason for trouble in this.errors}
     for wish in wishes:
         bug = bug_of(wish)
-        if this.only in (None, bug):
+        if wish.kind in KINDS:
+            if wish.uid in made:
+                await this.doors.backend.wish_done(wish.uid, {"error": made[wish.uid]})
+        elif this.only in (None, bug):
             await this.doors.backend.wish_done(wish.uid, {"error": failed.get(bug)})
 
 

@@ -17,10 +17,12 @@ import msgspec
 
 from shipit.clients.http import Answer, CallCounter, Door, checked_url
 from shipit.errors import Missing, NotAllowed, NotAuthenticated, Refused, ShipitError, Unavailable
+from shipit.uplift.evidence import Evidence
 from shipit.uplift.plans import PlansReport
 from shipit.uplift.report import (
     BugsReport,
     BugsTaken,
+    DetailReport,
     Known,
     Lease,
     LeaseRequest,
@@ -122,6 +124,14 @@ class Backend:
         """The trains as people see them, with counts."""
         answer = await self._ask("GET", "/api/trains", dict[str, Any])
         return list(answer["trains"])
+
+    async def put_detail(self, detail: DetailReport) -> None:
+        """Bring what a page asked for; bringing it again changes nothing."""
+        await self._ask("PUT", f"/api/requests/{_part(detail.request)}/details", None, detail)
+
+    async def evidence(self, uid: str) -> Evidence:
+        """What to look at before deciding about a request. Raises Missing for an unknown one."""
+        return await self._ask("GET", f"/api/requests/{_part(uid)}/evidence", Evidence)
 
     async def wishes(self) -> tuple[Wish, ...]:
         """What pages ask of a worker with the clone, oldest first."""

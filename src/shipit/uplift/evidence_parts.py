@@ -30,12 +30,11 @@ def conflict_part(told: Told) -> ConflictPart:
         view = msgspec.convert(found.content, ConflictView)
         said = view.reason or f"What conflicts on {told.train.name} at {trial.tip[:12]}."
         return ConflictPart(state=AskState.READY, sentence=said, made_at=found.made_at, view=view)
-    wish = _wish(told, CONFLICT, "")
+    wish = _wish(told, CONFLICT, "", since=trial.tried_at)
     older = max(made.values(), key=lambda one: one.made_at, default=None)
-    state = AskState.OFFERED if wish is None else AskState.ASKED
     old = None if older is None else msgspec.convert(older.content, ConflictView)
     return ConflictPart(
-        state=state,
+        state=_state(wish),
         sentence=_waits(told, wish, "Its hunks can be asked for.", "The hunks"),
         asked_at=wish.asked_at if wish else None,
         made_at=older.made_at if older else None,
@@ -61,7 +60,7 @@ def interdiff_part(told: Told) -> InterdiffPart:
     found = _detail(told, INTERDIFF, interdiff_key(since.digest, current))
     wish = _wish(told, INTERDIFF, since.digest)
     part = InterdiffPart(
-        state=AskState.OFFERED if wish is None else AskState.ASKED,
+        state=_state(wish),
         sentence=reopened
         + _waits(told, wish, f"What changed since {moment(since.seen_at)} can be asked for.", "What changed"),
         since=since.digest,
@@ -114,13 +113,22 @@ def _detail(told: Told, kind: str, key: str) -> ToldDetail | None:
     return next((one for one in told.details if (one.kind, one.key) == (kind, key)), None)
 
 
-def _wish(told: Told, kind: str, detail: str) -> ToldWish | None:
-    return next((one for one in told.wishes if (one.kind, one.detail) == (kind, detail)), None)
+def _wish(told: Told, kind: str, detail: str, *, since: datetime | None = None) -> ToldWish | None:
+    """The wish for this; one that failed before `since` says nothing of what there is now."""
+    found = next((one for one in told.wishes if (one.kind, one.detail) == (kind, detail)), None)
+    is_old = found is not None and since is not None and found.done_at is not None and found.done_at < since
+    return None if is_old else found
+
+
+def _state(wish: ToldWish | None) -> AskState:
+    return AskState.ASKED if wish is not None and wish.done_at is None else AskState.OFFERED
 
 
 def _waits(told: Told, wish: ToldWish | None, offer: str, what: str) -> str:
-    """Who waits for what, and when a worker was last seen."""
+    """Who waits for what, and when a worker was last seen; or why it could not be made."""
     if wish is None:
         return offer
+    if wish.done_at is not None:
+        return f"{what} could not be made at {moment(wish.done_at)}: {wish.error}."
     seen = f"; a bot last finished {moment(told.last_look)}" if told.last_look else ""
     return f"{what}: asked for {moment(wish.asked_at)}, made at the bot's next look{seen}."

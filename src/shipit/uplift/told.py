@@ -106,11 +106,13 @@ class ToldDetail(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ToldWish(msgspec.Struct, frozen=True, kw_only=True):
-    """An open wish for this request."""
+    """The newest wish of its kind for this request: open (done_at None), or one that failed (error)."""
 
     kind: str
     detail: str = ""
     asked_at: datetime
+    done_at: datetime | None = None
+    error: str | None = None
 
 
 class ToldOther(msgspec.Struct, frozen=True, kw_only=True):

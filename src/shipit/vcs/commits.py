@@ -103,6 +103,17 @@ async def read_heads(repo: Path, hashes: Sequence[str]) -> dict[str, Head]:
     return heads
 
 
+async def read_diff(repo: Path, commit: str) -> bytes:
+    """A commit's diff (full hash) to its first parent. Raises CommandFailed, also beyond LARGEST_DIFF."""
+    answer = await git(
+        repo,
+        *("diff-tree", "-r", "--root", "--diff-merges=first-parent", "-p", "-M", "-l1000"),
+        *("--no-commit-id", "--no-ext-diff", "--no-textconv", "--src-prefix=a/", "--dst-prefix=b/", commit),
+        largest=LARGEST_DIFF,
+    )
+    return answer.stdout
+
+
 async def read_files(repo: Path, hashes: Sequence[str]) -> dict[str, tuple[FileChange, ...]]:
     """What each commit changes in its first parent. Raises CommandFailed, also beyond LARGEST_DIFF."""
     if not hashes:

@@ -4,15 +4,18 @@
 from __future__ import annotations
 
 import re
+from base64 import b64decode
 from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 
+from shipit.errors import CommandFailed
 from shipit.merge.store import Unknown
 from shipit.uplift.analysis import Failed, PatchFacts
 from shipit.uplift.landings import CommitFact
 from shipit.vcs import facts, hg_history, hg_landings, landings
 from shipit.vcs.clone import Clone
+from shipit.vcs.commits import LARGEST_DIFF, read_diff, resolve
 from shipit.vcs.git_store import GitTrials
 from shipit.vcs.hg import is_hg
 from shipit.vcs.hg_clone import HgClone
@@ -95,6 +98,22 @@ async def read_patches(
     return await facts.read_patches(
         history, revisions, now=now, recent_since=recent_since, addresses=addresses
     )
+
+
+async def commit_diff(folder: Path, commit: str) -> bytes | str:
+    """The git-style diff of a commit to its first parent, or the reason why it cannot be had."""
+    try:
+        if is_hg(folder):
+            async with hg_landings.server_on(folder) as server:
+                (row,) = await server.ask("look_up", names=[commit])
+                if "id" not in row:
+                    return f"{commit[:12]} {row['reason']}"
+                (answer,) = await server.ask("diff", commit=row["id"], most=LARGEST_DIFF)
+            return b64decode(answer["diff"]) if "diff" in answer else str(answer["reason"])
+        full = (await resolve(folder, [commit]))[commit]
+        return f"{commit[:12]} is not in this clone" if full is None else await read_diff(folder, full)
+    except CommandFailed as error:
+        return f"the diff of {commit[:12]} cannot be read: {error.detail[:200]}"
 
 
 async def commits_of_bugs(

@@ -51,8 +51,11 @@ select convert_to(json_build_object(
             'kind', d.kind, 'key', d.key, 'content', d.content, 'made_at', d.made_at)), '[]')
         from (select * from details d where d.request = r.uid order by d.made_at desc limit 8) d),
     'wishes', (select coalesce(json_agg(json_build_object(
-            'kind', w.kind, 'detail', w.detail, 'asked_at', w.asked_at)), '[]')
-        from wishes w where w.subject = r.uid and w.done_at is null),
+            'kind', w.kind, 'detail', w.detail, 'asked_at', w.asked_at, 'done_at', w.done_at,
+            'error', w.result->>'error')), '[]')
+        from (select distinct on (kind, detail) * from wishes w
+            where w.subject = r.uid and (w.done_at is null or w.result->>'error' is not null)
+            order by kind, detail, asked_at desc) w),
     'others', (select coalesce(json_agg(json_build_object(
             'uid', o.uid, 'bug', o.bug, 'train', o.train, 'state', o.state, 'is_open', o.closed_at is null,
             'outcome', (select n.outcome from trials n where n.request = o.uid order by n.tried_at desc limit 1)

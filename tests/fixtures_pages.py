@@ -26,6 +26,7 @@ from real_parts import absent
 from shipit.bot.doors import Doors
 from shipit.bot.rounds import RoundResult, run_round
 from shipit.cli import demo
+from shipit.cli.demo_listener import with_listener
 from shipit.cli.opening import bot_doors
 from shipit.cli.serve import authenticator, login_service
 from shipit.clients.http import open_session
@@ -72,6 +73,7 @@ async def staged(database: Database) -> AsyncIterator[Stage]:
         work = Path(name)
         async with World.open() as world, open_session() as session:
             settings = demo._settings(world, demo._seeded(world, work), "unused", port=free_port(), work=work)
+            settings = with_listener(settings, "not-a-secret")
             settings = msgspec.structs.replace(settings, instance=database.instance)
             url = settings.backend.url or ""
             people.settle(world.taskcluster, backend_url=url)

@@ -83,23 +83,41 @@ ROUTES: tuple[Mapping[str, Any], ...] = (
         "payload": {"REPOSITORY": "${repository}", "REVISION": "${revision}"},
     },
 )
-_POLL_SECONDS = 5.0
-_FIRST_SCENES, _QUICK, _USUAL = 8, 2.0, 20.0
+_FIRST_SCENES = 8
 
 
-def with_listener(settings: Settings, secret: str) -> Settings:
+class Tempo(msgspec.Struct, frozen=True, kw_only=True):
+    """Seconds between two scenes, at first and later; between two polls; that tasks wait, and run."""
+
+    first: float = 2.0
+    later: float = 20.0
+    poll: float = 5.0
+    pending: float = 4.0
+    running: float = 25.0
+
+
+USUAL = Tempo()
+
+
+def with_listener(settings: Settings, secret: str, tempo: Tempo = USUAL) -> Settings:
     """The demo's settings with routes, and with the secret of GitHub's webhook."""
     ours = ListenerSettings(
         github_secret=Secret(secret),
         notify=("release-managers@people.example",),
-        poll_seconds=_POLL_SECONDS,
+        poll_seconds=tempo.poll,
         sweep_minutes=1.0,
     )
     return msgspec.structs.replace(settings, routes=tuple(ROUTES), listener=ours)
 
 
 async def run_listener(
-    world: World, settings: Settings, session: Session, database: Database, stop: asyncio.Event
+    world: World,
+    settings: Settings,
+    session: Session,
+    database: Database,
+    stop: asyncio.Event,
+    *,
+    tempo: Tempo = USUAL,
 ) -> None:
     """Listen until told to stop, while things happen."""
     token = world.taskcluster.add_client(CLIENT, SCOPES)
@@ -114,7 +132,7 @@ async def run_listener(
     listener = Listener(database, RouteBook(lambda: routes_of(settings)), outside_of(settings, session), plan)
     async with asyncio.TaskGroup() as group:
         group.create_task(listener.run(stop))
-        group.create_task(_live(world, settings, session, database, listener, stop))
+        group.create_task(_live(world, settings, session, database, listener, stop, tempo))
 
 
 async def _live(
@@ -124,18 +142,20 @@ async def _live(
     database: Database,
     listener: Listener,
     stop: asyncio.Event,
+    tempo: Tempo,
 ) -> None:
     """One thing after another happens: quickly at first, so that there is something to see."""
-    days, next_at, count = Happenings(world), 0.0, 0
+    pending, running = timedelta(seconds=tempo.pending), timedelta(seconds=tempo.running)
+    days, next_at, count = Happenings(world, pending=pending, running=running), 0.0, 0
     clock = asyncio.get_running_loop().time
     github = Door(session, "Ship It", timeout=10, attempts=1)
-    while not await rest(stop, 1.0):
+    while not await rest(stop, min(1.0, tempo.first)):
         days.work()
         if clock() < next_at:
             continue
         happened = days.next()
         count += 1
-        next_at = clock() + (_QUICK if count < _FIRST_SCENES else _USUAL)
+        next_at = clock() + (tempo.first if count < _FIRST_SCENES else tempo.later)
         try:
             await _told(happened, settings, github, database, listener)
         except Unavailable as error:
@@ -168,4 +188,6 @@ async def _push(body: bytes, settings: Settings, github: Door) -> None:
         "X-GitHub-Delivery": hashlib.sha256(body).hexdigest()[:36],
         "X-Hub-Signature-256": f"sha256={sign(body, secret.reveal())}",
     }
-    await github.ask("POST", f"{settings.backend.url}/hooks/github", headers=headers, body=body)
+    answer = await github.ask("POST", f"{settings.backend.url}/hooks/github", headers=headers, body=body)
+    if answer.status >= 300:
+        log.warning("the page refuses the webhook", status=answer.status)

@@ -30,7 +30,6 @@ MIRROR = "people_example/product"
 """No account of GitHub can be called so."""
 LATE_HOOK = timedelta(minutes=2)
 """So long after the beginning nobody has made the hook of nightly reports: its events go to quarantine."""
-_PENDING, _RUNNING = timedelta(seconds=4), timedelta(seconds=25)
 _PATCH = """diff --git a/{path} b/{path}
 --- a/{path}
 +++ b/{path}
@@ -51,8 +50,11 @@ class Happened(msgspec.Struct, frozen=True, kw_only=True):
 class Happenings:
     """The product's days, told in a circle; each round is about other commits and reviews."""
 
-    def __init__(self, world: World) -> None:
+    def __init__(self, world: World, *, pending: timedelta, running: timedelta) -> None:
+        """pending, running: how long a triggered task waits, and how long it then runs."""
         self._world = world
+        self._pending = pending
+        self._ends_after = pending + running
         self._began = world.now()
         self._round = 0
         self._scene = 0
@@ -93,10 +95,10 @@ class Happenings:
         for task, (at, state, reason) in list(self._ends.items()):
             if taskcluster.tasks[task] not in ("pending", "running"):
                 del self._ends[task]
-            elif now - at >= _PENDING + _RUNNING:
+            elif now - at >= self._ends_after:
                 taskcluster.set_task(task, state, reason)
                 del self._ends[task]
-            elif now - at >= _PENDING:
+            elif now - at >= self._pending:
                 taskcluster.set_task(task, "running")
 
     def _fate(self, hook: str) -> tuple[str, str | None]:

@@ -26,7 +26,8 @@ HEAD = "// SPDX-License-Identifier: MPL-2.0\n// Made by `make types` from the ro
 def types() -> str:
     """The file as it has to be."""
     routes = schema.contracts(Litestar(HANDLERS, openapi_config=None).routes)
-    document = schema.document([each for each in routes if each[1].startswith("/api/") or each[1] == "/logout"])
+    wanted = [each for each in routes if each[1].startswith(("/api/", "/steps/")) or each[1] == "/logout"]
+    document = schema.document(wanted)
     return HEAD + build.script("types", given=msgspec.json.encode(document).decode())
 
 

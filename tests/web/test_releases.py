@@ -47,7 +47,8 @@ async def test_the_list_has_the_newest_first_in_pages(both: Both) -> None:
     await create(service, "outer", step("in", kind="pipeline", parameters={"steps": [step("x")]}))
     first = await get(service, "/api/releases?limit=3&product=firefox")
     assert [each["uid"] for each in first["releases"]] == ["p4", "p3", "p2"]
-    assert first["releases"][0]["counts"] == {"in_progress": 1}
+    assert first["releases"][0]["tally"] == "1 waiting for a person"
+    assert first["releases"][0]["headline"] == {"word": "waits for a person", "tone": "warn"}
     rest = await get(service, f"/api/releases?limit=3&product=firefox&after={first['next']}")
     assert ([each["uid"] for each in rest["releases"]], rest["next"]) == (["p1", "p0"], None)
     every = await get(service, "/api/releases")
@@ -197,7 +198,7 @@ async def test_a_phase_is_taken_back_by_its_plan_once_and_on_record(both: Both) 
         assert answer.status_code == 200, answer.text
         assert answer.json()["uid"] == "p.rollback-ship"
     shown = await get(service, "/api/releases/p")
-    assert shown["pipeline"]["details"]["hold"] == "rolled back: crashes at start"
+    assert shown["hold"] == "rolled back: crashes at start"
     assert [(each["phase"], each["uid"], each["status"]) for each in shown["rollbacks"]] == [
         ("ship", "p.rollback-ship", "in_progress")
     ]

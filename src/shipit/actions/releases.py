@@ -3,21 +3,20 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import msgspec
 
 from shipit.actions.persons import ADMIN, PIPELINE, Actor
 from shipit.actions.pipelines import rollback_uid
-from shipit.actions.showing import described_pipeline
-from shipit.actions.steps import Described
-from shipit.pipeline.forecast import Forecast, forecast
-from shipit.pipeline.standing import summary
+from shipit.pipeline.forecast import LEAST_HISTORY, Forecast, forecast, quantile
+from shipit.pipeline.standing import Reason, standing, summary, what_starts
 from shipit.pipeline.states import State, Status
+from shipit.pipeline.transition import is_satisfied
 from shipit.pipeline.types import Signature, StepDefinition, Stop, key
+from shipit.pipeline.wording import Tone, Word, headline, is_stuck, tally, word
 from shipit.signoff import policy as policies
 from shipit.signoff.policy import Signer
 from shipit.steps import signoff
@@ -46,18 +45,40 @@ class You(msgspec.Struct, frozen=True, kw_only=True):
     has_signed: tuple[str, ...]
 
 
+class StepView(msgspec.Struct, frozen=True, kw_only=True):
+    """A step: a word and its tone, the sentence why it is there, who can move it and by when.
+
+    step: its uid at its service, null before the first try. starts: what its end starts. details: its
+    service's own.
+    """
+
+    uid: str
+    title: str
+    kind: str
+    phase: str
+    requires: tuple[str, ...]
+    state: State
+    word: str
+    tone: Tone
+    reason: Reason
+    sentence: str
+    who: str
+    by: datetime | None
+    is_stuck: bool
+    step: str | None
+    attempt: int
+    attempts: int
+    started_at: datetime | None
+    finished_at: datetime | None
+    expected_at: datetime | None
+    late_at: datetime | None
+    rollback: str
+    starts: tuple[str, ...]
+    details: dict[str, Any]
+
+
 class Release(msgspec.Struct, frozen=True, kw_only=True):
     """Everything the page of a pipeline shows."""
-
-    pipeline: Described
-    forecast: Forecast
-    stops: tuple[Stop, ...]
-    rollbacks: tuple[Rollback, ...]
-    you: You
-
-
-class Line(msgspec.Struct, frozen=True, kw_only=True):
-    """A pipeline in the list. counts: steps by state."""
 
     uid: str
     product: str
@@ -65,8 +86,35 @@ class Line(msgspec.Struct, frozen=True, kw_only=True):
     build: int | None
     description: str
     status: Status
+    headline: Word
     sentence: str
-    counts: dict[str, int]
+    tally: str
+    created_by: str
+    created_at: datetime
+    hold: str
+    hold_by: str
+    is_being_cancelled: bool
+    steps: tuple[StepView, ...]
+    forecast: Forecast
+    stops: tuple[Stop, ...]
+    rollbacks: tuple[Rollback, ...]
+    you: You
+
+
+class Line(msgspec.Struct, frozen=True, kw_only=True):
+    """A pipeline in the list. done: of so many steps."""
+
+    uid: str
+    product: str
+    version: str
+    build: int | None
+    description: str
+    status: Status
+    headline: Word
+    sentence: str
+    tally: str
+    done: int
+    steps: int
     created_at: datetime
     updated_at: datetime
     created_by: str
@@ -92,7 +140,21 @@ async def release(connection: Connection, stored: Stored, by: Actor, now: dateti
     names = {phase: rollback_uid(stored.facts.uid, phase) for phase in definition.rollbacks}
     begun = await pipelines.statuses(connection, list(names.values()))
     return Release(
-        pipeline=described_pipeline(stored, now, took),
+        uid=stored.facts.uid,
+        product=definition.product,
+        version=definition.version,
+        build=definition.build,
+        description=definition.description,
+        status=stored.status,
+        headline=headline(stored.facts, now),
+        sentence=summary(stored.facts, now),
+        tally=tally(stored.facts, now),
+        created_by=stored.created_by,
+        created_at=stored.created_at,
+        hold=stored.facts.hold,
+        hold_by=stored.facts.hold_by,
+        is_being_cancelled=stored.facts.wants_cancel and not stored.status.is_end,
+        steps=tuple(_step(stored, step, took.get(step.uid, ()), now) for step in definition.steps),
         forecast=forecast(stored.facts, took, now),
         stops=tuple(stop for stop in stored.facts.stops if stop.product in ("", definition.product)),
         rollbacks=tuple(
@@ -119,8 +181,11 @@ def line(stored: Stored, now: datetime) -> Line:
         build=definition.build,
         description=definition.description,
         status=stored.status,
+        headline=headline(stored.facts, now),
         sentence=summary(stored.facts, now),
-        counts=dict(Counter(node.state.value for node in stored.facts.nodes.values())),
+        tally=tally(stored.facts, now),
+        done=sum(is_satisfied(step, stored.facts.nodes[step.uid]) for step in definition.steps),
+        steps=len(definition.steps),
         created_at=stored.created_at,
         updated_at=stored.updated_at,
         created_by=stored.created_by,
@@ -151,6 +216,41 @@ async def attempts(connection: Connection, stored: Stored, step: StepDefinition)
 def may_act(by: Actor, product: str, phase: str) -> bool:
     """Whether they hold the scope of a phase."""
     return by.has(f"{PIPELINE}/{product or 'none'}/{phase or 'none'}") or by.has(ADMIN)
+
+
+def _step(stored: Stored, step: StepDefinition, took: Sequence[float], now: datetime) -> StepView:
+    facts = stored.facts
+    node = facts.nodes[step.uid]
+    told, short = standing(facts, step, now), word(facts, step, now)
+    is_running = (
+        node.state is State.IN_PROGRESS and node.started_at is not None and len(took) >= LEAST_HISTORY
+    )
+    begun = node.started_at if is_running else None
+    return StepView(
+        uid=step.uid,
+        title=step.description or step.uid.replace("_", " "),
+        kind="remote" if step.api_url is not None else step.kind or "",
+        phase=step.phase,
+        requires=step.requires,
+        state=node.state,
+        word=short.word,
+        tone=short.tone,
+        reason=told.reason,
+        sentence=told.sentence,
+        who=told.who,
+        by=told.by,
+        is_stuck=is_stuck(facts, step),
+        step=key(facts.uid, step.uid, node.attempt) if node.attempt else None,
+        attempt=node.attempt,
+        attempts=max(node.allowed, step.attempts),
+        started_at=node.started_at,
+        finished_at=node.finished_at,
+        expected_at=begun and begun + timedelta(seconds=quantile(took, 0.5)),
+        late_at=begun and begun + timedelta(seconds=quantile(took, 0.9)),
+        rollback=step.rollback,
+        starts=what_starts(facts, step.uid) if step.kind == "signoff" else (),
+        details=node.served.details if node.served is not None else {},
+    )
 
 
 async def _you(connection: Connection, stored: Stored, by: Actor, now: datetime) -> You:

@@ -177,7 +177,8 @@ async def _follow(row: StepRow, groups: TaskGroups, now: datetime) -> Progress:
         status, message = (status if status is Status.FAILURE else ended), f"{message}; {why}"
     elif maker is not None and maker.state != "completed":
         status, message = Status.IN_PROGRESS, f"{message}; {maker.task_id} still makes tasks"
-    details = {**details, "tasks": len(group.tasks), "is_sealed": group.is_sealed}
+    resolved = sum(task.state not in UNRESOLVED and not _is_retried(task) for task in group.tasks)
+    details = {**details, "tasks": len(group.tasks), "ended": resolved, "is_sealed": group.is_sealed}
     memory = dict(row.memory)
     due_at: datetime | None = None
     if status is Status.IN_PROGRESS:

@@ -21,7 +21,7 @@ from shipit.clients import bugzilla_parts as parts
 from shipit.clients.bugzilla_batches import Luck, Unreadable, Why, halved
 from shipit.clients.bugzilla_rest import HIDDEN, SERVICE, UNKNOWN, Rest, Said
 from shipit.clients.bugzilla_rows import Rows
-from shipit.clients.http import CallCounter, Clock, utc_now
+from shipit.clients.http import CallCounter, Clock, Door, utc_now
 from shipit.errors import Unavailable
 from shipit.uplift.types import Bug
 
@@ -55,8 +55,10 @@ class Bugzilla:
         timeout: float = 60.0,
         batch: int = 25,
         now: Clock = utc_now,
+        door: Door | None = None,
     ) -> None:
-        self._rest = Rest(session, url, api_key, calls=calls, timeout=timeout, now=now)
+        """door: where several ask with keys of their own, the one they share."""
+        self._rest = Rest(session, url, api_key, calls=calls, timeout=timeout, now=now, door=door)
         self.url = self._rest.url
         self._now = now
         self._batch = batch

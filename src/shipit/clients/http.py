@@ -89,6 +89,14 @@ class Passing(Unavailable):
     """The service did not answer this time; asking again may help."""
 
 
+class Unsent(Passing):
+    """The service could not be reached, so that it surely got nothing."""
+
+
+class KeyRefused(Unavailable):
+    """The service does not take the key; asking again with it changes nothing."""
+
+
 def open_session(*, trust_env: bool = False) -> aiohttp.ClientSession:
     """A session for every client of a process: no cookies, no netrc, few connections per host.
 
@@ -174,7 +182,9 @@ class Door:
         )
         async for attempt in retrying:
             with attempt:
-                return await self._ask_once(method, target, headers, form, body, limit)
+                return await self._ask_once(
+                    method, target, headers, form, body, limit, () if is_idempotent else (_send_once,)
+                )
         raise AssertionError("stamina ends by value or error")
 
     def close_until(self, when: datetime | None, detail: str) -> Unavailable:
@@ -198,6 +208,7 @@ class Door:
         form: Mapping[str, str] | None,
         body: bytes | None,
         limit: int,
+        middlewares: Sequence[aiohttp.ClientMiddlewareType],
     ) -> Answer:
         data = form if form is not None else body
         for _ in range(MAX_REDIRECTS + 1):
@@ -210,6 +221,7 @@ class Door:
                     data=data,
                     timeout=self._timeout,
                     allow_redirects=False,
+                    middlewares=middlewares,
                 ) as response:
                     if response.status in (301, 302, 303, 307, 308) and method in ("GET", "HEAD"):
                         url = self._next_hop(url, response.headers.get("Location", ""))
@@ -217,6 +229,8 @@ class Door:
                     return self._judged(response, url, await self._read(response, limit))
             except TimeoutError as error:
                 raise Passing(self.service, f"did not answer in {self._timeout.total:g} s") from error
+            except aiohttp.ClientConnectorError as error:
+                raise Unsent(self.service, _said(error)) from error
             except aiohttp.ClientError as error:
                 raise Passing(self.service, _said(error)) from error
         raise Unavailable(self.service, "sends us round in circles")
@@ -255,8 +269,26 @@ class Door:
         )
 
 
-def _said(error: aiohttp.ClientError) -> str:
+class _BrokeOff(aiohttp.ClientError):
+    """The connection broke after something may have been sent; the cause tells how."""
+
+
+async def _send_once(
+    request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
+) -> aiohttp.ClientResponse:
+    """By itself aiohttp sends a PUT again when a connection breaks, which would double a comment."""
+    try:
+        return await handler(request)
+    except aiohttp.ClientConnectorError:
+        raise
+    except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError) as error:
+        raise _BrokeOff from error
+
+
+def _said(error: BaseException | None) -> str:
     """What went wrong, without what aiohttp may have put in (request headers, URLs with queries)."""
+    if isinstance(error, _BrokeOff):
+        return _said(error.__cause__)
     if isinstance(error, aiohttp.ClientConnectorError):
         return f"cannot be reached at {error.host}:{error.port}"
     if isinstance(error, aiohttp.ServerDisconnectedError):

@@ -15,7 +15,16 @@ from typing import Any, TypeVar
 import aiohttp
 import msgspec
 
-from shipit.clients.http import MAX_BODY, CallCounter, Clock, Door, checked_secret, checked_url, utc_now
+from shipit.clients.http import (
+    MAX_BODY,
+    CallCounter,
+    Clock,
+    Door,
+    KeyRefused,
+    checked_secret,
+    checked_url,
+    utc_now,
+)
 from shipit.errors import ShipitError, Unavailable
 from shipit.uplift.types import Revision
 
@@ -113,6 +122,13 @@ class _User(msgspec.Struct):
     fields: _UserFields
 
 
+def open_door(
+    session: aiohttp.ClientSession, *, calls: CallCounter | None = None, timeout: float, now: Clock = utc_now
+) -> Door:
+    """The way to Phabricator: after too many requests nothing is sent for a minute."""
+    return Door(session, SERVICE, calls=calls, timeout=timeout, penalty=timedelta(minutes=1), now=now)
+
+
 class Phabricator:
     """A Phabricator or Phorge at `url`. The token goes into request bodies only."""
 
@@ -125,12 +141,12 @@ class Phabricator:
         calls: CallCounter | None = None,
         timeout: float = 60.0,
         now: Clock = utc_now,
+        door: Door | None = None,
     ) -> None:
+        """door: where several ask with tokens of their own, the one they share."""
         self.url = checked_url("phabricator.url", url).removesuffix("/api")
         self._token = checked_secret("phabricator.token", token)
-        self._door = Door(
-            session, SERVICE, calls=calls, timeout=timeout, penalty=timedelta(minutes=1), now=now
-        )
+        self._door = door or open_door(session, calls=calls, timeout=timeout, now=now)
         # Neither ever changes its name while we run, and every revision names both.
         self._repositories: dict[str, str | None] = {}
         self._users: dict[str, str | None] = {}
@@ -311,14 +327,47 @@ class Phabricator:
         except Said as said:
             raise self._unavailable(said) from said
 
-    async def _said(self, method: str, params: Mapping[str, Any], *, limit: int = MAX_BODY) -> Any:
-        """The result of a reading method. Raises Said for an error_code."""
+    async def edit(self, revision: int, transactions: Sequence[Mapping[str, Any]]) -> Any:
+        """Change a revision, once, all of it or nothing.
+
+        Raises Said for a refusal, and Passing when it may or may not have happened.
+        """
+        params = {"objectIdentifier": revision, "transactions": list(transactions)}
+        return await self._said("differential.revision.edit", params, is_idempotent=False)
+
+    async def myself(self) -> tuple[str, str]:
+        """(user name, PHID) of the token's account. Raises KeyRefused, Unavailable."""
+        answer = await self._asked("user.whoami", {})
+        if not isinstance(answer, dict) or not isinstance(answer.get("phid"), str):
+            raise Unavailable(SERVICE, "answered user.whoami without an account")
+        return str(answer.get("userName", "")), str(answer["phid"])
+
+    async def transactions(self, revision: int) -> tuple[tuple[int, str, str], ...]:
+        """The newest hundred things done to a revision, newest first: (id, type or "", author's PHID)."""
+        answer = await self._asked("transaction.search", {"objectIdentifier": f"D{revision}", "limit": PAGE})
+        if not isinstance(answer, dict) or not isinstance(answer.get("data"), list):
+            raise Unavailable(SERVICE, "answered transaction.search without data")
+        return tuple(
+            (one["id"], str(one.get("type") or ""), str(one.get("authorPHID") or ""))
+            for one in answer["data"]
+            if isinstance(one, dict) and isinstance(one.get("id"), int)
+        )
+
+    async def _said(
+        self,
+        method: str,
+        params: Mapping[str, Any],
+        *,
+        limit: int = MAX_BODY,
+        is_idempotent: bool = True,
+    ) -> Any:
+        """The result of a method. Raises Said for an error_code."""
         asked = dict(params)
         if self._token:
             asked["__conduit__"] = {"token": self._token}
         form = {"params": json.dumps(asked), "output": "json"}
         answer = await self._door.ask(
-            "POST", f"{self.url}/api/{method}", form=form, limit=limit, is_idempotent=True
+            "POST", f"{self.url}/api/{method}", form=form, limit=limit, is_idempotent=is_idempotent
         )
         if answer.status != 200:
             raise Unavailable(SERVICE, f"answered {method} with {answer.status}")
@@ -332,7 +381,7 @@ class Phabricator:
     def _error(self, code: str, info: str) -> ShipitError:
         # Conduit quotes the token it does not like: those words never leave here.
         if code in AUTH_ERRORS:
-            return Unavailable(SERVICE, f"does not take our token ({code})")
+            return KeyRefused(SERVICE, f"does not take our token ({code})")
         return Said(code, (info.replace(self._token, "…") if self._token else info)[:500])
 
     def _unavailable(self, said: Said) -> Unavailable:

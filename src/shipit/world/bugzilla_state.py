@@ -371,7 +371,8 @@ class State:
             shown = kind.name + (old if status == "X" else "")
             raise Says(
                 130,
-                f"You tried to {verb} {shown}, which needs permissions you do not have.",
+                f"You tried to {verb} {shown}. "
+                "Only a user with the required permissions may make this change.",
             )
 
     def _apply(

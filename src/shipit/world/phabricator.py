@@ -51,8 +51,8 @@ class FakePhabricator(Fake):
 
     # --- verbs ------------------------------------------------------------------------------------
 
-    def add_user(self, name: str, real_name: str = "", *, token: str | None = None) -> User:
-        """An account, with a token where one is given."""
+    def add_user(self, name: str, real_name: str = "", *, token: str | None = None, email: str = "") -> User:
+        """An account, with a token where one is given. email: by which Bugzilla knows the same person."""
         number = len(self.users) + 1
         made = User(
             number,
@@ -61,6 +61,7 @@ class FakePhabricator(Fake):
             real_name or name,
             ["verified", "approved", "activated"],
             self._epoch(),
+            email,
         )
         self.users[name] = made
         if token is not None:
@@ -101,8 +102,12 @@ class FakePhabricator(Fake):
         view: str | frozenset[str] = "public",
         number: int | None = None,
         uplift_request: str | None = None,
+        blocking: Sequence[str] = (),
     ) -> int:
-        """A new revision's id. view: "public", "users" or the only user names that may see it."""
+        """A new revision's id. view: "public", "users" or the only user names that may see it.
+
+        blocking: slugs of the projects that must accept it.
+        """
         ident = number if number is not None else max(self.revisions, default=0) + 1
         made = Revision(
             id=ident,
@@ -117,6 +122,7 @@ class FakePhabricator(Fake):
             bug=bug,
             uplift_request=uplift_request,
             parents=[self.revisions[parent].phid for parent in parents],
+            reviewers={self.projects[slug].phid: "blocking" for slug in blocking},
         )
         self.revisions[ident] = made
         self.update(ident, diff, base=base)

@@ -10,7 +10,7 @@ from typing import Any
 
 from aiohttp import web
 
-from shipit.world.phabricator_state import STATUSES, Diff, Project, Repository, Revision, User, phid
+from shipit.world.phabricator_state import STATUSES, Diff, Done, Project, Repository, Revision, User, phid
 
 Params = dict[str, Any]
 
@@ -32,6 +32,16 @@ OTHER_CONSTRAINTS = ("ids", "phids", "usernames", "slugs", "shortNames", "callsi
 SEARCH_PARAMETERS = {"queryKey", "constraints", "attachments", "order", "before", "after", "limit"}
 ATTACHMENTS = {"reviewers", "subscribers", "projects", "commits", "uris", "members", "ancestors", "watchers"}
 CORE, CALL = "ERR-CONDUIT-CORE", "ERR-CONDUIT-CALL"
+MOVES = {
+    "accept": "accepted",
+    "reject": "needs-revision",
+    "abandon": "abandoned",
+    "reclaim": "needs-review",
+    "request-review": "needs-review",
+    "plan-changes": "changes-planned",
+    "close": "published",
+}
+RESULT = {"accept": "accepted", "reject": "rejected"}
 
 
 class Says(Exception):
@@ -65,6 +75,8 @@ class Conduit:
         self._now = now
         self._url = url
         self._has_bugzilla = has_bugzilla
+        self._last = 0
+        self.on_edit: Callable[[Revision, User], None] = lambda revision, viewer: None
         self.methods: dict[str, Callable[[Params, User], Any]] = {
             "user.whoami": self._whoami,
             "user.search": self._user_search,
@@ -76,6 +88,7 @@ class Conduit:
             "differential.querydiffs": self._query_diffs,
             "edge.search": self._edge_search,
             "differential.revision.edit": self._edit,
+            "transaction.search": self._transaction_search,
         }
 
     async def answer(self, request: web.Request) -> web.Response:
@@ -134,7 +147,7 @@ class Conduit:
             "image": "",
             "uri": f"{self._url()}/p/{viewer.name}/",
             "roles": viewer.roles,
-            "primaryEmail": f"{viewer.name}@example.invalid",
+            "primaryEmail": viewer.email or f"{viewer.name}@example.invalid",
         }
 
     def _user_search(self, params: Params, viewer: User) -> Params:
@@ -297,39 +310,99 @@ class Conduit:
         revision = named.get(ident)
         if revision is None or not self._sees(viewer, revision):
             raise Says(CORE, f'Monogram "{params.get("objectIdentifier")}" does not identify a valid object.')
-        for one in transactions:
-            self._transact(revision, viewer, str(one.get("type")), one.get("value"))
+        self._check(revision, viewer, transactions)
+        made = [self._transact(revision, viewer, str(one["type"]), one.get("value")) for one in transactions]
         revision.changed = self._now()
-        made = [
-            {"phid": phid("XACT-DREV", f"{revision.id}-{n}-{revision.changed}")}
-            for n in range(len(transactions))
-        ]
-        return {"object": {"id": revision.id, "phid": revision.phid}, "transactions": made}
-
-    def _transact(self, revision: Revision, viewer: User, kind: str, value: Any) -> None:
-        moves = {
-            "accept": "accepted",
-            "reject": "needs-revision",
-            "abandon": "abandoned",
-            "reclaim": "needs-review",
-            "request-review": "needs-review",
-            "plan-changes": "changes-planned",
-            "close": "published",
+        self.on_edit(revision, viewer)
+        return {
+            "object": {"id": revision.id, "phid": revision.phid},
+            "transactions": [{"phid": phid("XACT-DREV", one.id)} for one in made],
         }
-        if kind in ("accept", "reject") and viewer.phid == revision.author:
-            raise Says(CORE, "Validation errors:\n  - You may not judge your own revision.")
-        if kind in moves:
-            revision.status = moves[kind]
-            if kind in ("accept", "reject"):
-                revision.reviewers[viewer.phid] = "accepted" if kind == "accept" else "rejected"
+
+    def _check(self, revision: Revision, viewer: User, transactions: Sequence[Params]) -> None:
+        """Refuse the whole edit in Phabricator's words: all of it happens, or nothing."""
+        problems = []
+        for place, one in enumerate(transactions):
+            kind = str(one.get("type"))
+            if kind not in (*MOVES, "comment", "title", *(("uplift.request",) if self._has_bugzilla else ())):
+                raise Says(CORE, f'Transaction with key "{place}" has invalid type "{kind}".')
+            if problem := self._problem(revision, viewer, kind):
+                problems.append(problem)
+        if problems:
+            raise Says(CORE, "Validation errors:\n" + "\n".join(f"  - {one}" for one in problems))
+
+    def _problem(self, revision: Revision, viewer: User, kind: str) -> str | None:
+        is_author = viewer.phid == revision.author
+        if kind in ("accept", "reject"):
+            verb = "accept" if kind == "accept" else "request changes to"
+            if is_author:
+                return (
+                    f"You can not {verb} this revision because you are the revision author. "
+                    "You can only accept revisions you do not own."
+                )
+            if STATUSES[revision.status][1]:
+                return (
+                    f"You can not {verb} this revision because it has already been closed. "
+                    "Only open revisions can be accepted."
+                )
+            mine = {who for who, status in revision.reviewers.items() if status == RESULT[kind]}
+            if viewer.phid in mine and revision.status == MOVES[kind]:
+                did = "accepted it" if kind == "accept" else "requested changes"
+                return f"You can not {verb} this revision because you have already {did}."
+        if kind in ("plan-changes", "abandon", "reclaim", "request-review") and not is_author:
+            return f"You can not {kind} this revision because you are not the revision author."
+        return None
+
+    def _transact(self, revision: Revision, viewer: User, kind: str, value: Any) -> Done:
+        if kind in ("accept", "reject"):
+            self._review(revision, viewer, RESULT[kind])
+        elif kind in MOVES:
+            revision.status = MOVES[kind]
         elif kind == "comment":
             revision.comments.append((viewer.name, str(value)))
         elif kind == "title":
             revision.title = str(value)
-        elif kind == "uplift.request" and self._has_bugzilla:
-            revision.uplift_request = str(value)
         else:
-            raise Says(CORE, f'Transaction with key "0" has invalid type "{kind}".')
+            revision.uplift_request = str(value)
+        self._last += 1
+        name = "request-changes" if kind == "reject" else kind
+        done = Done(self._last, name, viewer.phid, self._now(), str(value) if kind == "comment" else "")
+        revision.done.append(done)
+        return done
+
+    def _review(self, revision: Revision, viewer: User, result: str) -> None:
+        """A person's judgement counts for them and for the groups they are in that review it."""
+        groups = {one.phid for one in self._memory.projects.values() if viewer.name in one.members}
+        for who in (viewer.phid, *(groups & revision.reviewers.keys())):
+            revision.reviewers[who] = result
+            revision.actors[who] = viewer.phid
+        states = set(revision.reviewers.values())
+        if "rejected" in states:
+            revision.status = "needs-revision"
+        elif "blocking" not in states:
+            revision.status = "accepted"
+
+    def _transaction_search(self, params: Params, viewer: User) -> Params:
+        ident = str(params.get("objectIdentifier", ""))
+        found = next(
+            (
+                one
+                for one in self._memory.revisions.values()
+                if ident in (f"D{one.id}", one.phid) and self._sees(viewer, one)
+            ),
+            None,
+        )
+        if found is None:
+            raise Says("ERR-INVALID-OBJECT-PHID", 'Specified "objectIdentifier" does not exist.')
+        limit = _limit(params)
+        rows = sorted(found.done, key=lambda one: -one.id)
+        after = _number(params.get("after")) if params.get("after") else None
+        rows = [one for one in rows if after is None or one.id < after]
+        more = str(rows[limit - 1].id) if len(rows) > limit else None
+        return {
+            "data": [one.told(found.phid) for one in rows[:limit]],
+            "cursor": {"limit": limit, "after": more, "before": None},
+        }
 
 
 def _local(commit: Params) -> Params:

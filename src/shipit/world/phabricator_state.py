@@ -33,6 +33,7 @@ class User:
     real_name: str
     roles: list[str]
     created: int
+    email: str = ""
 
     def told(self) -> dict[str, Any]:
         """As user.search tells it."""
@@ -158,6 +159,46 @@ class Diff:
 
 
 @dataclass
+class Done:
+    """One transaction of a revision. kind: as transaction.search calls it."""
+
+    id: int
+    kind: str
+    author: str
+    at: int
+    text: str = ""
+
+    def told(self, revision: str) -> dict[str, Any]:
+        """As transaction.search tells it."""
+        comments = []
+        if self.kind == "comment":
+            comments = [
+                {
+                    "id": self.id,
+                    "phid": phid("XCMT", self.id),
+                    "version": 1,
+                    "authorPHID": self.author,
+                    "dateCreated": self.at,
+                    "dateModified": self.at,
+                    "removed": False,
+                    "content": {"raw": self.text},
+                }
+            ]
+        return {
+            "id": self.id,
+            "phid": phid("XACT-DREV", self.id),
+            "type": self.kind,
+            "authorPHID": self.author,
+            "objectPHID": revision,
+            "dateCreated": self.at,
+            "dateModified": self.at,
+            "groupID": phid("", self.at)[-20:],
+            "comments": comments,
+            "fields": {},
+        }
+
+
+@dataclass
 class Revision:
     """A revision. view: "public", "users" or the user names that alone may see it."""
 
@@ -176,7 +217,9 @@ class Revision:
     diffs: list[Diff] = field(default_factory=list)
     parents: list[str] = field(default_factory=list)
     reviewers: dict[str, str] = field(default_factory=dict)
+    actors: dict[str, str] = field(default_factory=dict)
     comments: list[tuple[str, str]] = field(default_factory=list)
+    done: list[Done] = field(default_factory=list)
 
     @property
     def policy(self) -> str:
@@ -221,7 +264,7 @@ class Revision:
                         "reviewerPHID": who,
                         "status": status,
                         "isBlocking": status == "blocking",
-                        "actorPHID": who if status in ("accepted", "rejected") else None,
+                        "actorPHID": self.actors.get(who),
                     }
                     for who, status in self.reviewers.items()
                 ]

@@ -6,6 +6,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, time, timedelta
 from pathlib import Path
 
+from shipit.world.bugzilla import RELEASE_MANAGERS
 from shipit.world.hg_repository import convert, has_hg
 from shipit.world.others import RELNOTE, Other, fields_of, others
 from shipit.world.repository import diff_between
@@ -95,10 +96,12 @@ class _Player:
                 ["release-managers"] if author is RELEASE_MANAGER else []
             )
             bugzilla.add_user(author.email, author.name, groups=groups)
-            phabricator.add_user(name, author.name)
+            phabricator.add_user(name, author.name, email=author.email)
         bugzilla.add_user(BOT, "Uplift bot", groups=("editbugs", SECURITY_GROUP))
         bugzilla.add_user(BRIDGE, "Phabricator bridge", groups=("editbugs", SECURITY_GROUP))
         phabricator.add_user("uplift-bot", "Uplift bot")
+        managers = [name for name, author in CAST.items() if author is RELEASE_MANAGER]
+        phabricator.add_project(RELEASE_MANAGERS, managers)
         bugzilla.add_product(PRODUCT, *COMPONENTS)
         for train in ("beta", "release", *(f"esr{major}" for major in esrs)):
             bugzilla.add_approval(train)
@@ -220,7 +223,9 @@ class _Player:
                 bug=bug.id,
                 parents=parents,
                 number=250_000 + (bug.id - 1_900_100) * 10 + number,
-                status="published" if base is None and bug.kind is not Kind.BACKED_OUT else "accepted",
+                status=_status(bug, base),
+                # A revision made for a train waits for the release managers; only their accept lets it land.
+                blocking=(RELEASE_MANAGERS,) if bug.kind is Kind.REBASED else (),
                 view=frozenset({"uplift-bot", *CAST}) if bug.is_restricted else "public",
             )
             parents = [revision]
@@ -250,6 +255,12 @@ class _Player:
         """Both services live at that time until the next step."""
         moment = when.replace(microsecond=0)
         self.world.bugzilla.now = self.world.phabricator.now = lambda: moment
+
+
+def _status(bug: Invented, base: int | None) -> str:
+    if bug.kind is Kind.REBASED:
+        return "needs-review"
+    return "published" if base is None and bug.kind is not Kind.BACKED_OUT else "accepted"
 
 
 def _form(bug: Invented, train: str) -> str:

@@ -35,13 +35,15 @@ class Asked(msgspec.Struct, frozen=True):
 
 
 class Trouble(StrEnum):
-    """What a fault does to a request."""
+    """What a fault does to a request. The late ones do what is asked, and then answer badly or not at all."""
 
     ERROR = "error"
     DROP = "drop"
     BUSY = "busy"
     GARBAGE = "garbage"
     SLOW = "slow"
+    LATE_ERROR = "late error"
+    LATE_DROP = "late drop"
 
 
 class Fault(msgspec.Struct):
@@ -152,6 +154,12 @@ class Fake(ABC):
             case Trouble.SLOW:
                 await asyncio.sleep(fault.seconds)
                 return await handler(request)
+            case Trouble.LATE_ERROR:
+                await handler(request)
+                return self.error_page()
+            case Trouble.LATE_DROP:
+                await handler(request)
+                return hang_up(request)
             case Trouble.DROP:
                 return hang_up(request)
 

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import datetime, timedelta
 
+from shipit.world.bridge import Bridge
 from shipit.world.bugzilla import FakeBugzilla
 from shipit.world.lando import FakeLando
 from shipit.world.notices import FakeNotices
@@ -40,6 +41,7 @@ class World:
         self.taskcluster = FakeNotices(now)
         self.schedule = FakeSchedule(now=now)
         self.lando = FakeLando(now)
+        self.bridge = Bridge(self.bugzilla, self.phabricator)
 
     @property
     def services(self) -> tuple[Fake, ...]:

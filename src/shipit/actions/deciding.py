@@ -111,16 +111,14 @@ async def decide(
         if await decisions.put(connection, new):
             for part in new.parts:
                 await decisions.note(connection, _made(new, part, given))
-            return await read(connection, uid, by, see_restricted=see_restricted, now=now), True
+            return await read(connection, uid, by, see_restricted=see_restricted), True
         known = await decisions.digest(connection, uid)
     if known != digest:
         raise Refused(f"there is another decision {uid!r}")
-    return await read(connection, uid, by, see_restricted=see_restricted, now=now), False
+    return await read(connection, uid, by, see_restricted=see_restricted), False
 
 
-async def read(
-    connection: Connection, uid: str, by: Actor, *, see_restricted: bool, now: datetime
-) -> DecisionShown:
+async def read(connection: Connection, uid: str, by: Actor, *, see_restricted: bool) -> DecisionShown:
     """A decision as it stands. Raises Missing."""
     found = await decisions.shown(connection, see_restricted=see_restricted, uid=uid)
     if not found:
@@ -148,22 +146,20 @@ async def listed(
     return [decision_shown(one, may_change=by is not None and _may_change(one, by)) for one in found]
 
 
-async def undo(
-    connection: Connection, uid: str, by: Actor, *, see_restricted: bool, now: datetime
-) -> DecisionShown:
+async def undo(connection: Connection, uid: str, by: Actor, *, see_restricted: bool) -> DecisionShown:
     """Take a decision back, as long as no runner has taken it up. Raises Missing, NotAllowed, Refused."""
     parts = await _locked(connection, uid, by, see_restricted=see_restricted)
     if all(state is PartState.UNDONE for state in parts.values()):
-        return await read(connection, uid, by, see_restricted=see_restricted, now=now)
+        return await read(connection, uid, by, see_restricted=see_restricted)
     if any(state is not PartState.HELD for state in parts.values()):
         raise Refused("it is being written, or was; decide again to change it")
     await decisions.undo(connection, uid)
     await _note(connection, uid, by, "taken back", see_restricted=see_restricted)
-    return await read(connection, uid, by, see_restricted=see_restricted, now=now)
+    return await read(connection, uid, by, see_restricted=see_restricted)
 
 
 async def resume(
-    connection: Connection, uid: str, by: Actor, *, see_restricted: bool, house: House, now: datetime
+    connection: Connection, uid: str, by: Actor, *, see_restricted: bool, house: House
 ) -> DecisionShown:
     """Go on with what is stuck: only what is not written yet is tried again."""
     if house.is_shadow:
@@ -172,18 +168,18 @@ async def resume(
     for bug in stuck:
         await decisions.resume(connection, uid, bug)
     await _note(connection, uid, by, "resumed", see_restricted=see_restricted, bugs=stuck)
-    return await read(connection, uid, by, see_restricted=see_restricted, now=now)
+    return await read(connection, uid, by, see_restricted=see_restricted)
 
 
 async def drop(
-    connection: Connection, uid: str, by: Actor, *, see_restricted: bool, why: str, now: datetime
+    connection: Connection, uid: str, by: Actor, *, see_restricted: bool, why: str
 ) -> DecisionShown:
     """Let what is stuck be; what was written stays."""
     stuck = await _stuck(connection, uid, by, see_restricted=see_restricted)
     for bug in stuck:
         await decisions.drop(connection, uid, bug)
     await _note(connection, uid, by, "let be", see_restricted=see_restricted, bugs=stuck, why=why)
-    return await read(connection, uid, by, see_restricted=see_restricted, now=now)
+    return await read(connection, uid, by, see_restricted=see_restricted)
 
 
 # --- the steps of deciding --------------------------------------------------------------------------

@@ -71,7 +71,7 @@ async def run(
                 log.exception("pipelines.surprise")
                 busy = False
             if not busy:
-                await _first(stop, wake, tick)
+                await first_of(stop, wake, tick)
     finally:
         await runner.close()
         if hearing is not None:
@@ -183,7 +183,7 @@ class Runner:
         )
 
 
-async def _first(stop: asyncio.Event, wake: asyncio.Event, seconds: float) -> None:
+async def first_of(stop: asyncio.Event, wake: asyncio.Event, seconds: float) -> None:
     """Sleep until something happens."""
     waiting = [asyncio.ensure_future(stop.wait()), asyncio.ensure_future(wake.wait())]
     try:

@@ -40,10 +40,11 @@ class Deeds(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Fresh(msgspec.Struct, frozen=True, kw_only=True):
-    """A reading made now. revisions, deeds: by number, of the revisions that are written to."""
+    """A reading made now. revisions: by number, None where Phabricator could not be asked. deeds: of those
+    that are written to."""
 
     bug: Bug
-    revisions: Mapping[int, Revision] = {}
+    revisions: Mapping[int, Revision] | None = {}
     deeds: Mapping[int, Deeds] = {}
 
 
@@ -67,7 +68,10 @@ def seen_now(part: Part, fresh: Fresh) -> Seen:
     bug = fresh.bug
     facts: dict[str, str] = {}
     for flag, place in part.places:
-        facts |= _of_place(flag, place_now(place, flag, bug, fresh.revisions))
+        now = _of_place(flag, place_now(place, flag, bug, fresh.revisions or {}))
+        if fresh.revisions is None:
+            now |= {name: part.seen.facts[name] for name in now if name == f"D{place.revision}"}
+        facts |= now
     for name in part.seen.facts.keys() - facts.keys():
         if name.endswith(" on the bug"):
             wanted = name.removesuffix(" on the bug")

@@ -43,16 +43,17 @@ class NotNow(msgspec.Struct, frozen=True):
 Outcome = Written | Denied | Unsure | NotNow
 
 
-def pause(attempts: int, *, roll: float) -> timedelta:
-    """How long to wait after that many tries. roll: 0 to 1, which spreads those that failed together."""
-    longest: timedelta = min(LONGEST_PAUSE, FIRST_PAUSE * (1 << min(attempts, 12)))
-    return longest * (0.5 + roll / 2)
+def pause(tried_for: timedelta, *, roll: float) -> timedelta:
+    """How long to wait when it was tried for so long: about as long again.
+
+    roll: 0 to 1, which spreads those that failed together.
+    """
+    return max(FIRST_PAUSE, min(LONGEST_PAUSE, tried_for)) * (0.5 + roll / 2)
 
 
 def next_try(
     outcome: Unsure | NotNow,
     *,
-    attempts: int,
     first_try: datetime,
     now: datetime,
     roll: float,
@@ -61,7 +62,7 @@ def next_try(
     """When to try again, None when it was tried for so long that a person should know."""
     if now - first_try > DEADLINE:
         return None
-    due = now + pause(attempts, roll=roll)
+    due = now + pause(now - first_try, roll=roll)
     if isinstance(outcome, Unsure):
         return max(due, now + quiet)
     return max(due, outcome.retry_at or due)

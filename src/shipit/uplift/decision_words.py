@@ -83,7 +83,8 @@ def sentence(
         case _P.WRITING:
             return f"{count}."
         case _P.DONE:
-            return f"{count}, and read again." if writes else "There was nothing to write."
+            said = f"{count}, and read again." if writes else "There was nothing to write."
+            return f"{said} {message}".strip()
         case _P.CHANGED:
             return f"{differs(differences)} Nothing was written."
         case _P.STUCK:

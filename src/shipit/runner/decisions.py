@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MPL-2.0
-"""The runner of decisions: takes up parts whose hold has ended and writes them. Any number may run at once."""
+"""The runner of decisions: takes up parts whose hold has ended and writes them; any number may run."""
 
 from __future__ import annotations
 

@@ -17,7 +17,7 @@ from shipit.errors import ShipitError
 COMMANDS: dict[str, tuple[str, str, str]] = {
     "demo": ("shipit.cli.demo", "demo", "Everything on one machine, with invented data."),
     "serve": ("shipit.cli.serve", "serve", "The web service: stores and serves."),
-    "run": ("shipit.cli.run", "run", "The runner: moves pipelines, raises alarms."),
+    "run": ("shipit.cli.run", "run", "The runner: moves pipelines, writes decisions, raises alarms."),
     "bot": ("shipit.cli.bot", "bot", "The uplift bot."),
     "merge-test": ("shipit.cli.merge_test", "merge_test", "One merge trial of a series."),
     "backtest": ("shipit.cli.backtest", "backtest", "Replay recorded uplifts and compare."),

@@ -18,19 +18,25 @@ from typing import Any
 
 import click
 
+from shipit.actions.my_keys import Whose, enter
+from shipit.actions.persons import Actor
 from shipit.bot.watching import watch
 from shipit.cli.demo_listener import run_listener, with_listener
 from shipit.cli.opening import bot_doors
 from shipit.cli.serve import authenticator, configure_logging, login_service
 from shipit.cli.stepping import step_doors
+from shipit.cli.writing import outside_of, whose_of
 from shipit.clients.http import open_session
 from shipit.clients.taskcluster import Taskcluster
+from shipit.runner.decisions import run as run_decisions
 from shipit.runner.loop import run as run_runner
 from shipit.runner.pipelines import run as run_pipelines
+from shipit.runner.writing import Outside
 from shipit.settings import (
     Backend,
     Bot,
     Bugzilla,
+    Decisions,
     Lando,
     Login,
     Phabricator,
@@ -48,6 +54,7 @@ from shipit.web.app import DATABASE_WAIT, create_app
 from shipit.web.serving import serve
 from shipit.world import people
 from shipit.world.seed import REPOSITORY, Seeded, seed
+from shipit.world.story import RELEASE_MANAGER
 from shipit.world.world import World
 
 BOT_CLIENT = "project/shipit/demo/bot"
@@ -181,6 +188,8 @@ def _settings(world: World, seeded: tuple[Seeded, str], url: str, *, port: int, 
         repositories=repositories,
         trains=(_rule("beta"), _rule("release"), *older, _rule("esr{major}", suffix="_esr")),
         steps=Steps(allow_loopback=True),
+        decisions=Decisions(enabled=True),
+        secret_key=(Secret(secrets.token_urlsafe(32)),),
     )
 
 
@@ -209,6 +218,7 @@ async def _all_doors(world: World, settings: Settings, url: str, engineer: Path,
             database_url=url,
             authenticator=authenticator(Taskcluster(session, root)),
             login_service=login_service(settings, session),
+            whose=whose_of(settings, session),
             is_demo=True,
         )
         listening = asyncio.Event()
@@ -224,6 +234,9 @@ async def _all_doors(world: World, settings: Settings, url: str, engineer: Path,
             click.echo("To ask the API as the demo's release engineer:")
             click.echo(f"  set -a; . {engineer}; set +a")
             click.echo(f'  curl -H "Authorization: $({shipit} hawk GET {ask})" {ask}')
+            outside = outside_of(settings, session, database)
+            assert outside is not None
+            await _enter_keys(world, outside, whose_of(settings, session))
             async with (
                 bot_doors(settings, told=lambda text: None) as doors,
                 _running(
@@ -232,9 +245,21 @@ async def _all_doors(world: World, settings: Settings, url: str, engineer: Path,
                     run_listener(world, settings, session, database, stop),
                     run_runner(settings, database, doors.send, stop),
                     run_pipelines(step_doors(settings, session, database), stop, database_url=url),
+                    run_decisions(outside, stop, database_url=url),
                 ),
             ):
                 await stop.wait()
+
+
+async def _enter_keys(world: World, outside: Outside, whose: Whose) -> None:
+    """The demo's release manager has entered her keys already; another person enters theirs on the page."""
+    by = Actor(people.MANAGER.identity, people.MANAGER.identity, people.MANAGER.scopes)
+    given = {
+        "bugzilla": world.bugzilla.key_for(RELEASE_MANAGER.email),
+        "phabricator": world.phabricator.token_for("rosa"),
+    }
+    for system, key in given.items():
+        await enter(outside.database, outside.vault, whose, by, system, key)
 
 
 async def _either(*events: asyncio.Event) -> None:

@@ -11,8 +11,10 @@ import click
 from shipit.cli.opening import read_settings, sender
 from shipit.cli.serve import check_schema, configure_logging
 from shipit.cli.stepping import step_doors
+from shipit.cli.writing import outside_of
 from shipit.clients.http import open_session
 from shipit.errors import InvalidInput
+from shipit.runner.decisions import run as run_decisions
 from shipit.runner.loop import run as run_loop
 from shipit.runner.pipelines import run as run_pipelines
 from shipit.settings import Settings
@@ -21,7 +23,7 @@ from shipit.storage.pool import Limits, open_pool
 
 @click.command()
 def run() -> None:
-    """The runner: moves pipelines, raises alarms. Needs DATABASE_URL; any number may run."""
+    """The runner: pipelines, decisions, alarms. Needs DATABASE_URL; any number may run."""
     settings = read_settings()
     url = settings.backend.database_url
     if url is None:
@@ -45,3 +47,6 @@ async def _run(settings: Settings, url: str) -> None:
         both.create_task(run_loop(settings, database, sender(settings, session), stop))
         doors = step_doors(settings, session, database)
         both.create_task(run_pipelines(doors, stop, database_url=url))
+        outside = outside_of(settings, session, database)
+        if outside is not None:
+            both.create_task(run_decisions(outside, stop, database_url=url))

@@ -11,6 +11,7 @@ import click
 import structlog
 
 from shipit.cli.credentials import credentials_of
+from shipit.cli.writing import whose_of
 from shipit.clients.http import Session, open_session
 from shipit.clients.login import TaskclusterLogin
 from shipit.clients.taskcluster import Client, HawkFailed, HawkNone, HawkSuccess, Taskcluster
@@ -164,6 +165,7 @@ async def _serve(settings: Settings, url: str, *, host: str, port: int, commit: 
             database_url=url,
             authenticator=asks,
             login_service=login_service(settings, session),
+            whose=whose_of(settings, session),
             commit=commit,
         )
         await serving.serve(

@@ -15,13 +15,16 @@ from litestar.datastructures import State
 from litestar.exceptions import HTTPException
 from litestar.handlers import HTTPRouteHandler
 
+from shipit.actions.my_keys import Whose
 from shipit.errors import ShipitError
 from shipit.settings import Settings
 from shipit.storage import migrate, notify
 from shipit.storage.pool import Database
+from shipit.storage.vault import Vault
 from shipit.web import (
     board,
     board_lists,
+    decisions,
     events,
     evidence,
     health,
@@ -29,6 +32,7 @@ from shipit.web import (
     lists,
     login,
     me,
+    my_keys,
     people,
     pipelines,
     plans,
@@ -64,6 +68,8 @@ HANDLERS: Sequence[HTTPRouteHandler] = (
     *evidence.HANDLERS,
     *board.HANDLERS,
     *board_lists.HANDLERS,
+    *decisions.HANDLERS,
+    *my_keys.HANDLERS,
     *reports.HANDLERS,
     *stream.HANDLERS,
     *events.HANDLERS,
@@ -92,6 +98,7 @@ def create_app(
     database_url: str,
     authenticator: Authenticator | None,
     login_service: LoginService | None = None,
+    whose: Whose | None = None,
     is_demo: bool = False,
     commit: str | None = None,
     idle_seconds: float = 15.0,
@@ -101,9 +108,9 @@ def create_app(
 
     database_url: where live changes are listened for, on one connection outside the pool. authenticator: asks
     Taskcluster about a signature; None: no machine can sign. login_service: Taskcluster's login of people;
-    None: no person can log in. is_demo: the page says that its data is invented. commit: what is deployed.
-    idle_seconds: silence after which a live stream says that it is there.
-    longest_seconds: what one request may take.
+    None: no person can log in. whose: asks a service whose key that is; None: no keys are taken. is_demo: the
+    page says that its data is invented. commit: what is deployed. idle_seconds: silence after which a live
+    stream says that it is there. longest_seconds: what one request may take.
     """
     listen: Changes = partial(notify.changes, database_url, instance=database.instance)
     backend = settings.backend
@@ -128,6 +135,8 @@ def create_app(
         is_demo=is_demo,
         commit=commit,
         longest_seconds=longest_seconds,
+        vault=None if settings.is_shadow else Vault([key.reveal() for key in settings.secret_key]),
+        whose=whose,
     )
     return Litestar(
         HANDLERS,

@@ -13,9 +13,11 @@ from litestar import Request, Response
 from litestar.connection import ASGIConnection
 from litestar.handlers import BaseRouteHandler, HTTPRouteHandler
 
+from shipit.actions.my_keys import Whose
 from shipit.errors import NotAllowed, NotAuthenticated
 from shipit.settings import Settings
 from shipit.storage.pool import Database
+from shipit.storage.vault import Vault
 from shipit.web.bodies import Bodies
 from shipit.web.hawk import Gate
 from shipit.web.live import Hub
@@ -32,7 +34,8 @@ Answer = Response[Any]
 class House:
     """The web service's things. login, sessions: None where no person can log in.
 
-    revision: of the schema it needs. commit: what is deployed, if known.
+    revision: of the schema it needs. commit: what is deployed, if known. vault, whose: encrypt a person's
+    key, and ask whose it is; None in shadow mode.
     """
 
     settings: Settings
@@ -47,6 +50,8 @@ class House:
     is_demo: bool
     commit: str | None
     longest_seconds: float
+    vault: Vault | None = None
+    whose: Whose | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

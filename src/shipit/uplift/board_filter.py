@@ -28,7 +28,7 @@ _MOST_TEXT = 300
 
 
 class Sort(StrEnum):
-    """What rows are ordered by. BEFORE: who must act, then what must be decided first."""
+    """What the rows of a group are ordered by. BEFORE: what must be decided first."""
 
     BEFORE = "before"
     AGE = "age"
@@ -87,20 +87,21 @@ def read(query: Iterable[tuple[str, str]], *, others: frozenset[str] = frozenset
     text = " ".join(given.get("q", []))
     if len(text) > _MOST_TEXT:
         raise InvalidInput("query.q", expected=f"at most {_MOST_TEXT} characters")
-    return Wanted(words=tuple(text.casefold().split()), values=values, sort=sort, is_reversed=is_reversed)
+    return Wanted(words=tuple(text.lower().split()), values=values, sort=sort, is_reversed=is_reversed)
 
 
 def chosen(rows: Sequence[Row], wanted: Wanted) -> list[Row]:
-    """The rows that are wanted, in the order that is wanted."""
+    """The rows that are wanted, by group, and within a group in the order that is wanted."""
     found = [row for row in rows if _fits(row, wanted)]
     found.sort(key=_ORDERS[Sort.BEFORE])
-    return sorted(found, key=_ORDERS[wanted.sort], reverse=wanted.is_reversed)
+    found.sort(key=_ORDERS[wanted.sort], reverse=wanted.is_reversed)
+    return sorted(found, key=lambda row: _GROUPS[row.group])
 
 
 def _fits(row: Row, wanted: Wanted) -> bool:
     if not all(_value(row, name) & values for name, values in wanted.values.items()):
         return False
-    text = " ".join((row.summary, row.product, row.component, row.who, *row.tags, str(row.bug))).casefold()
+    text = " ".join((row.summary, row.product, row.component, row.who, *row.tags, str(row.bug))).lower()
     return all(word in text for word in wanted.words)
 
 
@@ -130,7 +131,7 @@ _CHOICES: dict[str, tuple[Callable[[Row], str | Iterable[str]], tuple[str, ...] 
 
 _GROUPS = {group: place for place, group in enumerate(Group)}
 _ORDERS: dict[Sort, Callable[[Row], Any]] = {
-    Sort.BEFORE: lambda row: (_GROUPS[row.group], row.rank, row.requested_at or _LATE, row.uid),
+    Sort.BEFORE: lambda row: (row.rank, row.requested_at or _LATE, row.uid),
     Sort.AGE: lambda row: row.requested_at or _LATE,
     Sort.RISK: lambda row: _RISKS.index(row.risk or "none"),
     Sort.SIZE: lambda row: -1 if row.lines is None else row.lines,

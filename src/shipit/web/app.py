@@ -23,6 +23,7 @@ from shipit.storage.pool import Database
 from shipit.storage.vault import Vault
 from shipit.web import (
     board,
+    board_files,
     board_lists,
     decisions,
     events,
@@ -46,6 +47,7 @@ from shipit.web import (
     steps,
     stops,
     stream,
+    views,
 )
 from shipit.web.bodies import Bodies
 from shipit.web.compat import pipelines as old_pipelines
@@ -64,9 +66,11 @@ HANDLERS: Sequence[HTTPRouteHandler] = (
     *login.HANDLERS,
     *me.HANDLERS,
     *people.HANDLERS,
+    *views.HANDLERS,
     *lists.HANDLERS,
     *evidence.HANDLERS,
     *board.HANDLERS,
+    *board_files.HANDLERS,
     *board_lists.HANDLERS,
     *decisions.HANDLERS,
     *my_keys.HANDLERS,

@@ -42,8 +42,8 @@ async def read_board(request: Asked) -> Answer:
     return bodies.answer(request, await body_of(request, train))
 
 
-async def body_of(request: Asked, train: str) -> Body:
-    """The answer for whoever asks, made once for each audience and version."""
+async def body_of(request: Asked, train: str, *, audience: Audience | None = None) -> Body:
+    """The answer for an audience (None: whoever asks), made once for each audience and version."""
     readings = _readings(request)
     now = datetime.now(UTC)
 
@@ -51,7 +51,7 @@ async def body_of(request: Asked, train: str) -> Body:
         return await content(connection, audience, train, readings=readings, now=now)
 
     # Sentences name times of today without the day, so another day is another answer.
-    return await kept(request, ("board", train, now.date()), make)
+    return await kept(request, ("board", train, now.date()), make, audience=audience)
 
 
 HANDLERS = [read_board]

@@ -115,7 +115,7 @@ def answer(request: Request[Any, Any, Any], body: Body, *, revision: int | None 
         "Vary": "Accept-Encoding, Authorization, Cookie",
     }
     if _matches(request.headers.get("if-none-match"), tag):
-        return Response(None, status_code=304, headers=headers)
+        return Response(b"", media_type=body.media, status_code=304, headers=headers)
     if body.compressed is not None and takes_gzip(request):
         headers["Content-Encoding"] = "gzip"
         return Response(body.compressed, media_type=body.media, headers=headers)

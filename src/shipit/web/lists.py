@@ -56,10 +56,11 @@ async def kept(
     make: Callable[[Connection, Audience], Awaitable[bytes]],
     *,
     media: str = JSON,
+    audience: Audience | None = None,
 ) -> bodies.Body:
-    """The body by itself."""
+    """The body by itself. audience: for whom it is; None: for whoever asks."""
     things = house(request)
-    audience = viewer(request).audience
+    audience = audience or viewer(request).audience
     async with things.database.connection() as connection:
         version = await visibility.version(connection)
         return await things.bodies.get(

@@ -1,0 +1,181 @@
+# SPDX-License-Identifier: MPL-2.0
+"""Any view of the board as CSV, JSON, RSS or Atom: the rows of the board's own answer, chosen by its address.
+
+CSV and JSON hold what whoever asks may see. A feed is read by programs that cannot log in and that keep what
+they read, so it holds what everybody may see and nothing else, whoever asks for it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+
+import msgspec
+
+from shipit.uplift import board_filter
+from shipit.uplift.board_filter import Row, Wanted
+from shipit.web import bodies, reading
+from shipit.web.board import body_of
+from shipit.web.board_shapes import BoardAnswer, BoardRow, BoardTrain
+from shipit.web.board_writing import View, atom, csv, rss
+from shipit.web.house import Answer, Asked, Contract, endpoint, house
+from shipit.web.scopes import Right
+from shipit.web.viewer import Audience
+
+# Words of the board's address that choose no rows.
+PAGE_WORDS = frozenset({"view", "train", "list"})
+_decode = msgspec.json.Decoder(BoardAnswer).decode
+
+
+class BoardQuery(msgspec.Struct, frozen=True, kw_only=True):
+    """The words of the board's address; several values of one are separated by commas."""
+
+    q: str | None = None
+    group: str | None = None
+    status: str | None = None
+    state: str | None = None
+    product: str | None = None
+    component: str | None = None
+    tag: str | None = None
+    risk: str | None = None
+    who: str | None = None
+    security: str | None = None
+    disagrees: str | None = None
+    sort: str | None = None
+
+
+class BoardFile(msgspec.Struct, frozen=True, kw_only=True):
+    """A view as JSON. rows: those that are wanted, in the wanted order."""
+
+    train: BoardTrain
+    as_of: datetime | None
+    more: bool
+    rows: tuple[BoardRow, ...]
+
+
+@endpoint(
+    "GET",
+    "/api/board/{train:str}/csv",
+    Contract(
+        right=Right.READ,
+        summary="A view of the board as CSV",
+        query=BoardQuery,
+        answer=str,
+        media="text/csv",
+        parts=("train",),
+    ),
+)
+async def read_csv(request: Asked) -> Answer:
+    """The rows as a table for a spreadsheet."""
+    view = await _view(request)
+    answer = bodies.answer(request, await bodies.single(csv(view).encode(), "text/csv"))
+    answer.headers["Content-Disposition"] = f'attachment; filename="{_file_name(view)}.csv"'
+    return answer
+
+
+@endpoint(
+    "GET",
+    "/api/board/{train:str}/json",
+    Contract(
+        right=Right.READ,
+        summary="A view of the board as JSON",
+        query=BoardQuery,
+        answer=BoardFile,
+        parts=("train",),
+    ),
+)
+async def read_json(request: Asked) -> Answer:
+    """The rows as they are on the board."""
+    view = await _view(request)
+    content = BoardFile(train=view.train, as_of=view.as_of, more=view.more, rows=tuple(view.rows))
+    return bodies.answer(request, await bodies.single(msgspec.json.encode(content)))
+
+
+@endpoint(
+    "GET",
+    "/api/board/{train:str}/rss",
+    Contract(
+        right=Right.READ,
+        summary="A view of the board as RSS 2.0, of what everybody may see",
+        query=BoardQuery,
+        answer=str,
+        media="application/rss+xml",
+        parts=("train",),
+    ),
+)
+async def read_rss(request: Asked) -> Answer:
+    """The rows as news."""
+    return await _feed(request, rss, "application/rss+xml")
+
+
+@endpoint(
+    "GET",
+    "/api/board/{train:str}/atom",
+    Contract(
+        right=Right.READ,
+        summary="A view of the board as Atom, of what everybody may see",
+        query=BoardQuery,
+        answer=str,
+        media="application/atom+xml",
+        parts=("train",),
+    ),
+)
+async def read_atom(request: Asked) -> Answer:
+    """The rows as news."""
+    return await _feed(request, atom, "application/atom+xml")
+
+
+HANDLERS = [read_csv, read_json, read_rss, read_atom]
+
+
+async def _feed(request: Asked, write: Callable[[View], str], media: str) -> Answer:
+    view = await _view(request, audience=Audience.PUBLIC)
+    return bodies.answer(request, await bodies.single(write(view).encode(), f"{media}; charset=utf-8"))
+
+
+async def _view(request: Asked, *, audience: Audience | None = None) -> View:
+    train = reading.name(request.path_params["train"], "train")
+    wanted = board_filter.read(request.query_params.multi_items(), others=PAGE_WORDS)
+    board = _decode((await body_of(request, train, audience=audience)).content)
+    return View(
+        train=board.train,
+        as_of=board.as_of,
+        more=board.more,
+        rows=rows_of(board, wanted),
+        groups={each.key: each.title for each in board.groups},
+        url=(house(request).settings.backend.url or "").rstrip("/"),
+        query=request.url.query,
+    )
+
+
+def rows_of(board: BoardAnswer, wanted: Wanted) -> list[BoardRow]:
+    """The rows of a board that are wanted, in the wanted order. Pure."""
+    by_uid = {row.uid: row for row in board.rows}
+    return [by_uid[each.uid] for each in board_filter.chosen([_facts(row) for row in board.rows], wanted)]
+
+
+def _facts(row: BoardRow) -> Row:
+    return Row(
+        uid=row.uid,
+        bug=row.bug,
+        group=row.group,
+        status=row.here.key,
+        state=row.state,
+        rank=row.rank,
+        summary=row.summary,
+        product=row.product,
+        component=row.component,
+        tags=row.tags,
+        who=row.who.name if row.who else "",
+        risk=row.risk,
+        lines=row.size.added + row.size.deleted if row.size else None,
+        is_restricted=row.is_restricted,
+        disagrees=bool(row.disagrees),
+        requested_at=row.requested_at,
+    )
+
+
+def _file_name(view: View) -> str:
+    # A header holds no word from outside.
+    plain = "".join(letter for letter in view.train.name if letter.isascii() and letter.isalnum())
+    return f"uplift-{plain}-{view.as_of:%Y-%m-%d}" if view.as_of else f"uplift-{plain}"

@@ -246,9 +246,9 @@ class Service:
 @contextlib.asynccontextmanager
 async def running(database: Database, **more: Any) -> AsyncIterator[Service]:
     """A service on a free port; more: backend settings by name, is_demo, has_login, idle_seconds,
-    longest_seconds, settings: other sections by name."""
+    longest_seconds, whose, settings: other sections by name."""
     is_demo, has_login = more.pop("is_demo", False), more.pop("has_login", True)
-    timing = {name: more.pop(name) for name in ("idle_seconds", "longest_seconds") if name in more}
+    timing = {name: more.pop(name) for name in ("idle_seconds", "longest_seconds", "whose") if name in more}
     steps = Steps(allow_loopback=more.pop("allow_loopback", False))
     sections = more.pop("settings", {})
     backend = {"url": PUBLIC_URL, "public_read": True, **more}

@@ -59,3 +59,8 @@ export const STATES: Record<string, Look> = {
 export function plural(count: number, word: string, many = `${word}s`): string {
   return `${count}\u00a0${count === 1 ? word : many}`;
 }
+
+/** An address that came from outside, where it is one of the web: a script in it would run as ours. */
+export function web(url: string | null | undefined): string | null {
+  return url && /^https?:\/\//i.test(url) ? url : null;
+}

@@ -3,13 +3,17 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 from pathlib import Path
 
 import pytest
 
-from git_builder import BEN, Repo, lines, numbered
+from git_builder import BEN, Repo, lines, numbered, run_git
 from shipit.merge.advice import Advice, advise
-from shipit.merge.types import Outcome
+from shipit.merge.prerequisites import _Searcher
+from shipit.merge.types import Outcome, RawDiff
+from shipit.vcs.drafts import Drafts
 from shipit.vcs.ground import GitGround
 
 
@@ -169,6 +173,46 @@ async def test_a_superfluous_suspect_is_dropped(repo: Repo) -> None:
     advice = await ask(repo, patch)
     assert named(advice) == [one]
     assert advice.prerequisites[0].files == 1
+
+
+async def test_what_is_needed_only_for_each_other_goes_together(repo: Repo) -> None:
+    # line 20 was blamed only because it neighbours; both its writers go, though neither goes alone
+    repo.commit("Bug 1", {"b.txt": numbered(40, l20="one")})
+    repo.commit("Bug 2", {"b.txt": numbered(40, l20="two")})
+    missing = repo.commit("Bug 3", {"a.txt": numbered(40, l5="three")})
+    patch = repo.commit("Bug 4", {"a.txt": numbered(40, l5="four")})
+    async with GitGround(repo.path, index=None, scratch=repo.path.parent / "scratch") as ground:
+        tip, series, *wide = await ground.entries(["beta", patch, "main~3", "main~2", missing])
+        searcher = _Searcher(ground, [series], tip, 60, 30)
+        members = {entry.position for entry in wide}
+        least, run = await searcher._least(members, await searcher._try(members))
+    assert least == {wide[-1].position} and run.stop is None
+
+
+async def test_a_raw_diff_is_searched_as_if_it_were_on_main(repo: Repo) -> None:
+    missing = repo.commit("Bug 1 - here", {"a.txt": numbered(40, l5="two")})
+    side = repo.commit("Bug 2", {"a.txt": numbered(40, l5="three")}, on="side", start="main")
+    diff = run_git(repo.path, "diff", f"{side}^", side)
+    async with GitGround(repo.path, index=None, scratch=repo.path.parent / "scratch") as ground:
+        tip, main = await ground.entries(["beta", "main"])
+        for base in (repo.id("main"), None, "f" * 40):
+            drafts = Drafts(ground, main)
+            entries = await drafts.entries([RawDiff("D7", diff, base)], tip=tip, bug=2)
+            advice = await advise(drafts.ground, entries, tip)
+            assert (advice.verified, named(advice)) == (True, [missing])
+
+
+async def test_an_interrupted_search_leaves_the_next_one_right(repo: Repo) -> None:
+    missing = repo.commit("Bug 1 - here", {"a.txt": numbered(40, l5="two")})
+    patch = repo.commit("Bug 2", {"a.txt": numbered(40, l5="three")})
+    other = repo.commit("Bug 3", {"b.txt": numbered(40, l5="three")})
+    async with GitGround(repo.path, index=None, scratch=repo.path.parent / "scratch") as ground:
+        tip, one, two = await ground.entries(["beta", patch, other])
+        for seconds in (0.0, 0.001, 0.003, 0.006, 0.01):
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(seconds):
+                    await advise(ground, [two], tip)
+            assert named(await advise(ground, [one], tip)) == [missing]
 
 
 async def test_a_series_is_searched_as_a_whole(repo: Repo) -> None:

@@ -4,7 +4,9 @@
 from __future__ import annotations
 
 import re
+from bisect import bisect_left
 from collections.abc import Collection, Iterable, Sequence
+from functools import lru_cache
 from typing import Protocol
 
 import msgspec
@@ -20,6 +22,8 @@ _CHERRY = re.compile(
     r"cherry[- ]picked from (?:commits?:? )?([0-9a-f]{7,64}(?:(?:[\s,;&+]|and|commits?)+[0-9a-f]{7,64})*)",
     re.IGNORECASE,
 )
+# No abbreviation of a commit is shorter.
+_SHORTEST = 7
 _HEX = re.compile(r"\b([0-9a-f]{7,64})\b")
 _UNDOES = re.compile(r"^(?:revert|reverts|reverted|back(?:ed|ing|s)?[ -]?out)\b", re.IGNORECASE)
 _REVERTS = re.compile(r"\b(?:this )?reverts? commits?[ \t]+([0-9a-f, \tand]{7,})", re.IGNORECASE)
@@ -122,6 +126,7 @@ def read_message(message: str) -> Said:
     )
 
 
+@lru_cache(maxsize=100_000)
 def plain_subject(subject: str) -> str:
     """A subject without reviewers, approvals and pull request, which change when it is picked."""
     return " ".join(_TAGS.sub("", _PULL.sub("", subject)).split()).rstrip(".,; ").casefold()
@@ -161,22 +166,38 @@ class Twins:
         return found
 
     def _not_undone(self, own: Sequence[int]) -> list[int]:
+        """Those of the branch's commits that no later one undid; such a backout goes with what it undid."""
         standing = dict.fromkeys(own)
+        by_id: dict[str, list[Entry]] = {}
+        by_subject: dict[str, list[int]] = {}
         for position in own:
             entry = self._history.at(position)
-            if entry.said.is_backout and (undone := self._undone_by(entry, list(standing))) is not None:
+            said = entry.said
+            undone = None
+            if said.undoes:
+                named = (
+                    one.position
+                    for name in said.undoes
+                    for one in by_id.get(name[:_SHORTEST], ())
+                    if one.id.startswith(name) and one.position in standing
+                )
+                undone = max(named, default=None)
+            elif said.is_backout and said.quoted:
+                alike = (one for one in by_subject.get(said.quoted, ()) if one in standing)
+                undone = max(alike, default=None)
+            if undone is not None:
                 del standing[undone]
                 del standing[position]
+            by_id.setdefault(entry.id[:_SHORTEST], []).append(entry)
+            by_subject.setdefault(plain_subject(entry.subject), []).append(position)
         return list(standing)
 
-    def _undone_by(self, backout: Entry, standing: Sequence[int]) -> int | None:
-        said = backout.said
-        for position in reversed(standing):
-            if position >= backout.position:
-                continue
-            entry = self._history.at(position)
-            if any(entry.id.startswith(name) for name in said.undoes):
-                return position
-            if not said.undoes and said.quoted and said.quoted == plain_subject(entry.subject):
-                return position
-        return None
+
+def changes_by(changes: Sequence[Change], position: int) -> Sequence[Change]:
+    """Of the changes of a path (oldest first) those of one commit."""
+    start = bisect_left(changes, position, key=_position)
+    return [change for change in changes[start : start + 8] if change.position == position]
+
+
+def _position(change: Change) -> int:
+    return change.position

@@ -11,7 +11,7 @@ import msgspec
 from shipit.merge.conflicts import shown_path
 from shipit.merge.history import Entry, History, Twins, plain_subject
 from shipit.merge.prerequisites import Ground, Search, Stop, conflict_paths, is_by_lines
-from shipit.merge.regions import Range, before, differences, meeting
+from shipit.merge.regions import Range, before, differing, meeting
 
 MOST_SHOWN = 10
 
@@ -56,9 +56,9 @@ async def _owners(ground: Ground, search: Search, stop: Stop, path: bytes) -> li
     sides = {side.stage: side for side in stop.merged.sides.get(path, ())}
     if is_by_lines(sides):
         texts = await ground.read([sides[stage].id for stage in (1, 2, 3)])
-        base, ours, theirs = ((text or b"").splitlines(keepends=True) for text in texts)
+        base, ours, theirs = (text or b"" for text in texts)
         if all(text is not None and b"\0" not in text[:8000] for text in texts):
-            ranges = _ranges_in_ours(differences(base, ours), differences(base, theirs))
+            ranges = _ranges_in_ours(differing(base, ours), differing(base, theirs))
             owners = _walk(history, path, ranges, search)
             if owners:
                 return [(position, How.REGION) for position in owners]

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import msgspec
 
 from shipit.merge.conflicts import shown_path
-from shipit.merge.regions import Span, differences
+from shipit.merge.regions import Span, differing
 
 LARGEST_DIFF = 64 << 10
 
@@ -27,13 +27,11 @@ class KeepBoth(msgspec.Struct, frozen=True):
 
 def keep_both(base: bytes, ours: bytes, theirs: bytes) -> bytes | None:
     """The text with the changes of both; None when a line was changed by both, or both say the same."""
-    lines, mine, yours = (text.splitlines(keepends=True) for text in (base, ours, theirs))
-    edits = [(span, 0, mine) for span in differences(lines, mine)]
-    edits += [(span, 1, yours) for span in differences(lines, yours)]
-    if _both_changed(
-        [span for span, side, _ in edits if side == 0], [span for span, side, _ in edits if side]
-    ):
+    of_ours, of_theirs = differing(base, ours), differing(base, theirs)
+    if _both_changed(of_ours, of_theirs):
         return None
+    lines, mine, yours = (text.splitlines(keepends=True) for text in (base, ours, theirs))
+    edits = [(span, 0, mine) for span in of_ours] + [(span, 1, yours) for span in of_theirs]
     # insertions before a line go before what replaces the line; at one place ours come first
     edits.sort(key=lambda edit: (edit[0][0], edit[0][1], edit[1]))
     result: list[bytes] = []

@@ -5,23 +5,20 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
 from enum import StrEnum
-from itertools import combinations
 from typing import Protocol
 
 import msgspec
 
 from shipit.merge.conflicts import Side
-from shipit.merge.history import Entry, History, Twins
-from shipit.merge.regions import Change, Range, before, differences, meeting
+from shipit.merge.history import Entry, History, Twins, changes_by
+from shipit.merge.regions import Change, Range, before, differing, meeting
 from shipit.merge.store import Merge, Merged
 
 MOST_MERGES = 60
 MOST_MEMBERS = 30
+# To make a set smaller: a large one is called a series anyway.
+MOST_LESSENING = 30
 MOST_BANNED = 4
-# Larger sets are looked at once more: will some few of them do?
-FEW = 3
-MOST_COMBINED = 8
-MOST_COMBINING = 24
 _REGULAR = frozenset(("100644", "100755"))
 
 
@@ -149,8 +146,6 @@ class _Searcher:
         if run.reason is not None:
             return self._result(Verdict.ERROR, first=first, reason=run.reason)
         members, run = await self._least(members, run)
-        if FEW < len(members) <= MOST_COMBINED and not run.is_empty:
-            members, run = await self._few_of(members, run)
         verdict = Verdict.EMPTY if run.is_empty else Verdict.FOUND
         return self._result(verdict, first=first, members=members, tree=run.tree)
 
@@ -215,30 +210,26 @@ class _Searcher:
 
     async def _least(self, members: set[int], run: Run) -> tuple[set[int], Run]:
         """Leave out whatever is not needed, the newest first; a series made empty is worth a smaller set."""
-        budget = self.merges + self._most_merges
+        budget = self.merges + MOST_LESSENING
         is_smaller = True
         while is_smaller and len(members) > 1:
             is_smaller = False
             for position in sorted(members, reverse=True):
                 if len(members) == 1 or self.merges > budget:
                     return members, run
-                fewer = members - {position}
-                other = await self._try(fewer)
+                fewer, other = await self._without(position, members)
                 if other.stop is None and other.reason is None and (run.is_empty or not other.is_empty):
                     members, run, is_smaller = fewer, other, True
         return members, run
 
-    async def _few_of(self, members: set[int], run: Run) -> tuple[set[int], Run]:
-        """Whether some few of the members do: what is needed only for each other does not go one by one."""
-        budget = self.merges + MOST_COMBINING
-        for size in range(1, FEW + 1):
-            for few in combinations(sorted(members), size):
-                if self.merges > budget:
-                    return members, run
-                other = await self._try(few)
-                if other.stop is None and other.reason is None and not other.is_empty:
-                    return set(few), other
-        return members, run
+    async def _without(self, position: int, members: set[int]) -> tuple[set[int], Run]:
+        """Try without a member, and without those that then do not merge: they may be there for it alone."""
+        fewer = members - {position}
+        run = await self._try(fewer)
+        while run.stop is not None and run.stop.member.position in fewer:
+            fewer = fewer - {run.stop.member.position}
+            run = await self._try(fewer)
+        return fewer, run
 
     def _is_open(self, position: int, members: Collection[int]) -> bool:
         """Whether a candidate may be named: not on the train under any id, not named yet, and no merge."""
@@ -273,9 +264,7 @@ class _Searcher:
         return set()
 
     def _adds(self, path: bytes, position: int) -> bool:
-        return any(
-            change.position == position and change.status in "AR" for change in self._history.changes(path)
-        )
+        return any(change.status in "AR" for change in changes_by(self._history.changes(path), position))
 
     async def _suspects_of(self, path: bytes, stop: Stop, members: set[int]) -> set[int]:
         sides = {side.stage: side for side in stop.merged.sides.get(path, ())}
@@ -283,8 +272,8 @@ class _Searcher:
         if is_by_lines(sides):
             texts = await self._ground.read([sides[stage].id for stage in (1, 2, 3)])
             if all(text is not None and b"\0" not in text[:8000] for text in texts):
-                base, ours, theirs = ((text or b"").splitlines(keepends=True) for text in texts)
-                mine, yours = differences(base, ours), differences(base, theirs)
+                base, ours, theirs = (text or b"" for text in texts)
+                mine, yours = differing(base, ours), differing(base, theirs)
                 for ranges in meeting_places(mine, yours):
                     if found := self._walk(name, ranges, stop, members):
                         return found
@@ -298,9 +287,7 @@ class _Searcher:
         base = next((side.id for side in stop.merged.sides.get(path, ()) if side.stage == 1), "")
         renamed = path
         for touched in stop.member.paths:
-            for change in self._history.changes(touched):
-                if change.position != stop.member.position:
-                    continue
+            for change in changes_by(self._history.changes(touched), stop.member.position):
                 if change.path == path:
                     return change.old_path
                 if base and change.old and base.startswith(change.old.hex()):

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 
 import msgspec
 
@@ -30,6 +31,12 @@ class Change(msgspec.Struct, frozen=True):
     old: bytes
     new: bytes
     spans: tuple[Span, ...] | None
+
+
+@lru_cache(maxsize=64)
+def differing(old: bytes, new: bytes) -> tuple[Span, ...]:
+    """As `differences` of the lines of two texts; the same two are compared again and again in a search."""
+    return tuple(differences(old.splitlines(keepends=True), new.splitlines(keepends=True)))
 
 
 def differences(old: Sequence[bytes], new: Sequence[bytes]) -> list[Span]:

@@ -22,8 +22,11 @@ ANSWER_SECONDS = 60.0
 LARGEST_ANSWER = 64 << 20
 
 _COMMIT = "tree %s\n%sauthor - <-> 1 +0000\ncommitter - <-> 1 +0000\n\n"
-# A merge whose answer is longer than any buffer of stdio: git 2.39 says nothing until its buffer is full.
-_LONG_NAME = b"x" * 4000
+# A merge whose answer (some seven times the name) is longer than the buffer of stdio on a pipe: git 2.39
+# says nothing until its buffer is full. A longer one would only be more to read.
+_LONG_NAME = b"x" * 1200
+# Names of contents that fit into a pipe together.
+_ASKED_AT_ONCE = 100
 
 
 class _Process:
@@ -243,26 +246,48 @@ class BlobPipe:
         """The content that each name leads to; None where it is not there, no file, or too large."""
         async with self._busy:
             try:
+                if 1 < len(names) <= _ASKED_AT_ONCE:
+                    found = await self._read_together(names)
+                    if found is not None:
+                        return found
                 return [await self._read(name) for name in names]
             except asyncio.CancelledError:
                 # its answer would be taken for the next content
                 await self._process.stop()
                 raise
 
-    async def _read(self, name: str) -> bytes | None:
+    async def _read_together(self, names: Sequence[str]) -> list[bytes | None] | None:
+        """All with one question; None when one of them ends the process or is too large."""
         try:
-            if not self._process.is_running:
-                await self._process.start()
-            self._process.say(name.encode("utf-8", "surrogateescape") + b"\n")
-            words = (await self._process.hear_line()).split()
-            if words[-1] in (b"missing", b"ambiguous") or len(words) != 3:
-                return None
-            size = int(words[2])
-            if size > self._largest:
-                await self._process.stop()
-                return None
-            content = await self._process.hear_exactly(size + 1)
-            return content[:-1] if words[1] == b"blob" else None
-        except (EOFError, ConnectionError, CommandFailed, TimeoutError):
+            await self._ask(names)
+            return [await self._hear() for _ in names]
+        except (EOFError, ConnectionError, CommandFailed, TimeoutError, _TooLarge):
             await self._process.stop()
             return None
+
+    async def _read(self, name: str) -> bytes | None:
+        try:
+            await self._ask([name])
+            return await self._hear()
+        except (EOFError, ConnectionError, CommandFailed, TimeoutError, _TooLarge):
+            await self._process.stop()
+            return None
+
+    async def _ask(self, names: Sequence[str]) -> None:
+        if not self._process.is_running:
+            await self._process.start()
+        self._process.say(b"".join(name.encode("utf-8", "surrogateescape") + b"\n" for name in names))
+
+    async def _hear(self) -> bytes | None:
+        words = (await self._process.hear_line()).split()
+        if words[-1] in (b"missing", b"ambiguous") or len(words) != 3:
+            return None
+        size = int(words[2])
+        if size > self._largest:
+            raise _TooLarge
+        content = await self._process.hear_exactly(size + 1)
+        return content[:-1] if words[1] == b"blob" else None
+
+
+class _TooLarge(Exception):
+    """A content is larger than anybody wants to read."""

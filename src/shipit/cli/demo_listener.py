@@ -18,6 +18,7 @@ import structlog
 
 from shipit.cli.listen import outside_of, plan_of, routes_of
 from shipit.clients.http import Door, Session
+from shipit.clients.pulse import queue_name
 from shipit.errors import Unavailable
 from shipit.events.routes import exchanges
 from shipit.events.samples import deliveries_of
@@ -170,7 +171,12 @@ async def _told(
     for delivered in happened.delivered:
         for route, exchange in heard.items():
             if exchange == delivered["exchange"]:
-                await listener.intake.take(f"pulse:{route}", list(deliveries_of(delivered, happened.what)))
+                # as from the queue that the route would have
+                queue = queue_name("demo", settings.instance, route)
+                some = [
+                    msgspec.structs.replace(one, via=queue) for one in deliveries_of(delivered, happened.what)
+                ]
+                await listener.intake.take(f"pulse:{route}", some)
     async with database.connection() as connection:
         for route in heard:
             await sources.well(connection, f"pulse:{route}", depth=0)

@@ -171,8 +171,13 @@ class Hop(msgspec.Struct, frozen=True, kw_only=True):
     lines: list[str] = []
 
 
-def hops(row: EventRow, effect: EffectRow | None, *, now: datetime, why: str = "") -> list[Hop]:
-    """Received, stored, routed, triggered, result. why: the route's conditions in words, "" where unknown."""
+def hops(
+    row: EventRow, effect: EffectRow | None, *, now: datetime, why: str = "", usual: float | None = None
+) -> list[Hop]:
+    """Received, stored, routed, triggered, result.
+
+    why: the route's conditions in words, "" where unknown; usual: seconds its tasks usually take.
+    """
     times = "delivered once" if row.told == 1 else f"delivered {row.told} times"
     made = [
         _hop("Received", "mail", "ok", row.heard_at or row.received_at, [row.event or row.exchange, times]),
@@ -180,7 +185,7 @@ def hops(row: EventRow, effect: EffectRow | None, *, now: datetime, why: str = "
         _routed(row, effect, why),
     ]
     if effect is not None:
-        made += [_triggered(effect), _result(effect, now)]
+        made += [_triggered(effect), _result(effect, now, usual)]
     return _spaced(made)
 
 
@@ -204,11 +209,17 @@ def _triggered(effect: EffectRow) -> Hop:
     return _hop("Triggered" if is_through else "Not triggered", "play", colour, effect.fired_at, lines)
 
 
-def _result(effect: EffectRow, now: datetime) -> Hop:
+def _result(effect: EffectRow, now: datetime, usual: float | None) -> Hop:
     standing = of_effect(effect, now=now)
+    runs = []
+    if effect.state is EffectState.FIRED and effect.fired_at is not None:
+        runs = [f"for {span(max(now - effect.fired_at, timedelta()))}"]
+        runs += [f"usual {span(timedelta(seconds=usual))}"] if usual is not None else []
     payload = effect.payload if isinstance(effect.payload, dict) else {}
     sent = [f"{name} {value}"[:120] for name, value in payload.items() if isinstance(value, str | int)][:4]
-    return _hop(standing.word, standing.icon, standing.colour, effect.resolved_at, [standing.note, *sent])
+    return _hop(
+        standing.word, standing.icon, standing.colour, effect.resolved_at, [*runs, standing.note, *sent]
+    )
 
 
 def _spaced(made: Sequence[Hop]) -> list[Hop]:

@@ -90,6 +90,14 @@ async def renew(connection: Connection, ids: Collection[int], *, lease: timedelt
     await connection.execute(_SQL["renew_effects"], {"ids": list(ids), "lease": lease})
 
 
+async def usual_seconds(connection: Connection, routes: Collection[str]) -> dict[str, float]:
+    """How long the last completed tasks of these routes took, the one in the middle; none: left out."""
+    if not routes:
+        return {}
+    found = await connection.execute(_SQL["usual_seconds"], {"routes": sorted(routes)})
+    return {route: float(seconds) for route, seconds in await found.fetchall() if seconds is not None}
+
+
 async def superseded(connection: Connection, effect: int) -> bool:
     """Drop a claimed effect if something newer has replaced it meanwhile; whether it did."""
     return (await connection.execute(_SQL["superseded"], {"id": effect})).rowcount > 0

@@ -54,5 +54,9 @@ class Places(msgspec.Struct, frozen=True):
 
 def named(row: EventRow) -> str:
     """What an event is about, for people; bounded."""
-    name = row.subject or row.routing_key or row.exchange or row.key
+    name = row.subject or row.routing_key or row.key
+    if row.event is None:
+        words = row.routing_key.split(".")
+        about = words[1] if len(words) > 1 and words[0] == "primary" else words[0]
+        name = ", ".join(filter(None, (row.exchange.rstrip("/").rsplit("/", 1)[-1], about))) or row.key
     return name if len(name) <= _MOST else name[: _MOST - 1] + "…"

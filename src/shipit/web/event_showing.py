@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 
 import msgspec
@@ -29,7 +30,12 @@ class Shower:
         self.now = datetime.now(UTC)
         self.routes = Routes.of(settings)
         self._audience = viewer(request).audience
+        self._usual: Mapping[str, float] = {}
         self._places = event_links.Places(settings.taskcluster.root_url, settings.phabricator.url)
+
+    def knows(self, usual: Mapping[str, float]) -> None:
+        """How long the tasks of routes usually take, in seconds."""
+        self._usual = usual
 
     def __call__(self, row: EventRow) -> ShownEvent:
         """One event."""
@@ -53,7 +59,13 @@ class Shower:
             standing=standing.of_effect(effect, now=self.now),
             link=self._places.of_task(effect),
             took=standing.took(row, effect),
-            hops=standing.hops(row, effect, now=self.now, why=self.routes.why(effect.route)),
+            hops=standing.hops(
+                row,
+                effect,
+                now=self.now,
+                why=self.routes.why(effect.route),
+                usual=self._usual.get(effect.route),
+            ),
         )
 
 

@@ -10,9 +10,9 @@ import msgspec
 
 from shipit.errors import Missing
 from shipit.events import standing
-from shipit.events.states import EventState
+from shipit.events.states import EffectState, EventState
 from shipit.events.told import EventRow, SourceRow
-from shipit.storage import journal, sources
+from shipit.storage import effects, journal, sources
 from shipit.storage.journal import Show
 from shipit.storage.pool import Connection
 from shipit.web import reading
@@ -63,8 +63,12 @@ async def _events(request: Asked, query: EventsQuery) -> EventsAnswer:
     which["source"], which["heard_by"] = heard_by(query.source)
     async with house(request).database.connection() as connection:
         page = await journal.page(connection, only=only_open(request), **which)
+        found = _rows.decode(page.rows)
+        running = {each.route for row in found for each in row.effects if each.state is EffectState.FIRED}
+        usual = await effects.usual_seconds(connection, running)
     show = Shower(request)
-    rows = [show(row) for row in _rows.decode(page.rows)]
+    show.knows(usual)
+    rows = [show(row) for row in found]
     return EventsAnswer(events=rows, next=page.next, as_of=show.now)
 
 

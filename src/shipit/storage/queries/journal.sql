@@ -146,6 +146,13 @@ where id = %(id)s and state = 'firing'
 -- name: fired_lately
 select count(*) from effects where route = %(route)s and fired_at > now() - interval '1 hour'
 
+-- name: usual_seconds
+-- Of the last completed tasks of each route; so few that a page may ask.
+select route, (select percentile_cont(0.5) within group (order by extract(epoch from resolved_at - fired_at))
+    from (select fired_at, resolved_at from effects f where f.route = wanted.route and f.state = 'done'
+        and f.task_state = 'completed' and f.fired_at is not null order by f.id desc limit 25) as last)
+from unnest(%(routes)s::text[]) as wanted(route)
+
 -- name: claim_followed
 -- Tasks whose state is to be asked, those to be cancelled first.
 update effects set claimed_until = now() + %(lease)s, looks = looks + 1

@@ -19,7 +19,7 @@ from shipit.storage.steps import Uplift
 KIND = "uplifts"
 
 
-class Line(msgspec.Struct, frozen=True, kw_only=True):
+class UpliftLine(msgspec.Struct, frozen=True, kw_only=True):
     """One uplifted bug. state: "in_build", "waited_for" (approved, not landed) or "missed" (too late)."""
 
     bug: int
@@ -40,7 +40,7 @@ class Contents(msgspec.Struct, frozen=True, kw_only=True):
     build: int | None
     is_settled: bool
     sentence: str
-    uplifts: tuple[Line, ...]
+    uplifts: tuple[UpliftLine, ...]
     restricted: int | None = None
 
 
@@ -76,7 +76,7 @@ async def contents(
 
 def judged(
     approved: Sequence[Uplift], settled: Collection[int] | None, before: Collection[int] | None
-) -> list[Line]:
+) -> list[UpliftLine]:
     """Each bug once: in the build when all its requests are; new when the build before had it not."""
     lines = []
     for bug in sorted({each.bug for each in approved}):
@@ -87,7 +87,7 @@ def judged(
         is_in = has_landed if settled is None else bug in settled
         state = "in_build" if is_in else "waited_for" if settled is None else "missed"
         lines.append(
-            Line(
+            UpliftLine(
                 bug=bug,
                 summary=own[0].summary,
                 state=state,
@@ -108,7 +108,7 @@ _SENTENCES = {
 }
 
 
-def sentence(lines: Sequence[Line], build: int | None, *, is_settled: bool) -> str:
+def sentence(lines: Sequence[UpliftLine], build: int | None, *, is_settled: bool) -> str:
     """ "Build 7 will contain 14 uplifts, 5 of them new; 2 are approved and not landed"."""
     name = f"build {build}" if build is not None else "this build"
     inside = [line for line in lines if line.state == "in_build"]

@@ -96,12 +96,13 @@ class Release(msgspec.Struct, frozen=True, kw_only=True):
     is_being_cancelled: bool
     steps: tuple[StepView, ...]
     forecast: Forecast
+    taskcluster_url: str | None
     stops: tuple[Stop, ...]
     rollbacks: tuple[Rollback, ...]
     you: You
 
 
-class Line(msgspec.Struct, frozen=True, kw_only=True):
+class ReleaseLine(msgspec.Struct, frozen=True, kw_only=True):
     """A pipeline in the list. done: of so many steps."""
 
     uid: str
@@ -133,8 +134,10 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True):
     details: dict[str, Any]
 
 
-async def release(connection: Connection, stored: Stored, by: Actor, now: datetime) -> Release:
-    """A pipeline for its page."""
+async def release(
+    connection: Connection, stored: Stored, by: Actor, now: datetime, *, taskcluster_url: str | None = None
+) -> Release:
+    """A pipeline for its page. taskcluster_url: where task groups can be seen."""
     definition = stored.facts.definition
     took = await pipelines.durations(connection, definition.product, [step.uid for step in definition.steps])
     names = {phase: rollback_uid(stored.facts.uid, phase) for phase in definition.rollbacks}
@@ -156,6 +159,7 @@ async def release(connection: Connection, stored: Stored, by: Actor, now: dateti
         is_being_cancelled=stored.facts.wants_cancel and not stored.status.is_end,
         steps=tuple(_step(stored, step, took.get(step.uid, ()), now) for step in definition.steps),
         forecast=forecast(stored.facts, took, now),
+        taskcluster_url=taskcluster_url,
         stops=tuple(stop for stop in stored.facts.stops if stop.product in ("", definition.product)),
         rollbacks=tuple(
             Rollback(
@@ -171,10 +175,10 @@ async def release(connection: Connection, stored: Stored, by: Actor, now: dateti
     )
 
 
-def line(stored: Stored, now: datetime) -> Line:
+def line(stored: Stored, now: datetime) -> ReleaseLine:
     """A pipeline in the list."""
     definition = stored.facts.definition
-    return Line(
+    return ReleaseLine(
         uid=stored.facts.uid,
         product=definition.product,
         version=definition.version,

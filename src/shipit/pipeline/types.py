@@ -92,7 +92,10 @@ class Node(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Stop(msgspec.Struct, frozen=True, kw_only=True):
-    """A lock, freeze or emergency stop: nothing of the product (and phase) starts while it stands."""
+    """A lock, freeze or emergency stop: nothing of the product (and phase) starts while it stands.
+
+    restart: the signoff whose last signature ends it, once somebody asked for one.
+    """
 
     uid: str
     product: str = ""
@@ -100,6 +103,7 @@ class Stop(msgspec.Struct, frozen=True, kw_only=True):
     reason: str
     author: str
     since: datetime
+    restart: str | None = None
 
 
 class Facts(msgspec.Struct, frozen=True, kw_only=True):

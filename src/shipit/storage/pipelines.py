@@ -218,7 +218,15 @@ async def stops(connection: Connection) -> tuple[Stop, ...]:
     """The stops that stand."""
     cursor = await connection.execute(_SQL["stops"])
     return tuple(
-        Stop(uid=row[0], product=row[1], phase=row[2], reason=row[3], author=row[4], since=row[5])
+        Stop(
+            uid=row[0],
+            product=row[1],
+            phase=row[2],
+            reason=row[3],
+            author=row[4],
+            since=row[5],
+            restart=row[6],
+        )
         for row in await cursor.fetchall()
     )
 
@@ -226,7 +234,7 @@ async def stops(connection: Connection) -> tuple[Stop, ...]:
 async def put_stop(connection: Connection, stop: Stop) -> None:
     """Stop a product and phase, or everything."""
     values = msgspec.structs.asdict(stop)
-    values.pop("since")
+    values.pop("since"), values.pop("restart")
     await connection.execute(_SQL["put_stop"], values)
 
 

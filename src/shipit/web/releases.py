@@ -11,7 +11,7 @@ from msgspec import Meta
 from shipit.actions import pipelines as acts
 from shipit.actions import releases
 from shipit.actions.reconciling import step_of
-from shipit.actions.releases import Attempt, Line, Release
+from shipit.actions.releases import Attempt, Release, ReleaseLine
 from shipit.pipeline.states import Status
 from shipit.storage import pipelines
 from shipit.web import reading
@@ -32,7 +32,7 @@ class ListQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
 class Lines(msgspec.Struct, frozen=True):
     """Some pipelines, the newest first; next: give it as `after` for more, null at the end."""
 
-    releases: tuple[Line, ...]
+    releases: tuple[ReleaseLine, ...]
     next: str | None
 
 
@@ -75,7 +75,9 @@ async def read_release(request: Asked) -> Answer:
     """Everything its page shows at once."""
     async with house(request).database.connection() as connection:
         stored = await acts.load(connection, part(request))
-        return json_answer(await releases.release(connection, stored, person(request), now()))
+        root = house(request).settings.taskcluster.root_url
+        found = await releases.release(connection, stored, person(request), now(), taskcluster_url=root)
+    return json_answer(found)
 
 
 @endpoint(

@@ -93,7 +93,7 @@ where (%(status)s::text is null or status = %(status)s)
 order by uid limit %(limit)s
 
 -- name: stops
-select uid, product, phase, reason, author, since from stops where restarted_at is null order by since, uid
+select uid, product, phase, reason, author, since, restart from stops where restarted_at is null order by since, uid
 
 -- name: put_stop
 insert into stops (uid, product, phase, reason, author)

@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: MPL-2.0
+/** How states look: the words come from the server, icon and frame are chosen here. */
+
+import type { Schemas } from "../../lib/api";
+import type { IconName } from "../../lib/icons";
+import type { Step } from "./layout";
+
+export type Release = Schemas["Release"];
+export type Tone = Schemas["Tone"];
+
+const TONES: Record<Tone, IconName> = { ok: "check", run: "turn", warn: "person", bad: "x", mute: "dash" };
+
+/** The icon beside a step's word. */
+export function icon(step: Step): IconName {
+  if (step.kind === "signoff" && (step.tone === "warn" || step.state === "success")) return "pen";
+  if (step.state === "blocked") return "lock";
+  if (step.state === "skipped") return "skip";
+  if (step.state === "cancelled") return "stop";
+  if (step.reason === "stopped" || step.reason === "pipeline_held") return "lock";
+  if (step.reason === "scheduled" || step.kind === "timer") return step.tone === "ok" ? "check" : "clock";
+  return TONES[step.tone];
+}
+
+/** The frame of a step in the graph. */
+export function frame(step: Step): string {
+  if (step.state === "skipped" || step.state === "cancelled") return "skipped";
+  if (step.state === "blocked" || (step.state === "ready" && step.tone === "mute")) return "wait";
+  return step.tone === "ok" ? "done" : step.tone === "mute" ? "" : step.tone;
+}
+
+/** The icon of a whole release. */
+export const headIcon = (tone: Tone): IconName => TONES[tone];
+
+/** How far a running step is, in percent; null where nobody knows. */
+export function percent(step: Step): number | null {
+  if (step.state !== "in_progress") return null;
+  const { percent, tasks, ended } = step.details as Record<string, unknown>;
+  if (typeof percent === "number") return percent;
+  return typeof tasks === "number" && typeof ended === "number" && tasks > 0 ? Math.floor((100 * ended) / tasks) : null;
+}
+
+/** What is looked at first: what failed, then what waits for a person, then what runs. */
+export function firstOfAll(steps: readonly Step[]): Step | undefined {
+  return (
+    steps.find((step) => step.tone === "bad") ??
+    steps.find((step) => step.tone === "warn") ??
+    steps.find((step) => step.tone === "run") ??
+    steps[0]
+  );
+}
+
+/** "A, B and 3 more" */
+export function named(names: readonly string[], most = 6): string {
+  const rest = names.length - most;
+  return rest > 0 ? `${names.slice(0, most).join(", ")} and ${rest} more` : names.join(", ");
+}

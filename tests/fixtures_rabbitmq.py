@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from private_ca import PrivateCA
 from real_parts import absent
 
 BIN = Path("/usr/lib/rabbitmq/bin")
@@ -21,13 +22,19 @@ USER, PASSWORD = "shipit-test", "not-a-secret"
 
 
 class RabbitMQ:
-    """A node of our own. url: of the user who may only what Pulse's users may; admin_url: of a publisher."""
+    """A node of our own. url: of the user who may only what Pulse's users may; admin_url: of a publisher.
+
+    tls_url: of the same user, by TLS as Pulse's: the certificate is for localhost, signed by `ca`.
+    """
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self.port, distribution, self._epmd = free_ports(3)
+        self.port, tls_port, distribution, self._epmd = free_ports(4)
         self._name = f"shipit{os.getpid()}x{self.port}@localhost"
         self.url = f"amqp://{USER}:{PASSWORD}@127.0.0.1:{self.port}/"
+        self.tls_url = f"amqps://{USER}:{PASSWORD}@localhost:{tls_port}/"
+        self.ca = PrivateCA(folder, "broker-authority")
+        certificate, key = self.ca.certify("localhost")
         self.admin_url = f"amqp://guest:guest@127.0.0.1:{self.port}/"
         self._environment = {
             **os.environ,
@@ -48,6 +55,8 @@ class RabbitMQ:
         (folder / "plugins").write_text("[].")
         (folder / "rabbitmq.conf").write_text(
             "log.file.level = warning\nvm_memory_high_watermark.absolute = 1GB\n"
+            f"listeners.ssl.default = 127.0.0.1:{tls_port}\nssl_options.cacertfile = {self.ca.file}\n"
+            f"ssl_options.certfile = {certificate}\nssl_options.keyfile = {key}\n"
         )
         self._process: subprocess.Popen[bytes] | None = None
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from pathlib import Path
 
 import aio_pika
 import pytest
 
 from fixtures_rabbitmq import PASSWORD, USER, RabbitMQ
+from private_ca import PrivateCA
 from shipit.clients.pulse import (
     Address,
     Cancelled,
@@ -236,3 +238,34 @@ def test_a_bad_address_is_refused_without_showing_it(url: str) -> None:
         Address(url=url)
     assert PASSWORD not in str(error.value)
     assert "u:p" not in str(error.value)
+
+
+# --- TLS, as Pulse wants it ---
+
+
+async def test_tls_with_an_authority_of_the_brokers_own(rabbitmq: RabbitMQ, queue: str) -> None:
+    address = Address(url=rabbitmq.tls_url, ca_file=str(rabbitmq.ca.file))
+    async with await aio_pika.connect(rabbitmq.admin_url) as connection:
+        says = await publisher(connection)
+        async with open_consumer(address, queue) as consumer:
+            await consumer.bind((EXCHANGE, "secret.#"))
+            await says.say("secret.a", b'{"n": 1}')
+            (found,) = await collect(consumer, 1)
+    assert found.body == b'{"n": 1}'
+
+
+@pytest.mark.parametrize("refused", ["nobody vouches for it", "another authority", "another name"])
+async def test_a_broker_that_cannot_prove_who_it_is_is_told_nothing(
+    rabbitmq: RabbitMQ, queue: str, tmp_path: Path, refused: str
+) -> None:
+    url, ca_file = rabbitmq.tls_url, str(rabbitmq.ca.file)
+    if refused == "nobody vouches for it":
+        ca_file = None
+    elif refused == "another authority":
+        ca_file = str(PrivateCA(tmp_path, "somebody-else").file)
+    else:
+        url = url.replace("@localhost:", "@127.0.0.1:")
+    with pytest.raises(Unavailable, match=r"(?i)certificate") as raised:
+        async with open_consumer(Address(url=url, ca_file=ca_file), queue):
+            raise AssertionError("connected all the same")
+    assert PASSWORD not in str(raised.value)

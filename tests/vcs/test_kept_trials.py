@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from git_builder import File, Repo, numbered
+from git_builder import File, Repo, numbered, run_git
 from hg_builder import Converted, need_hg
 from shipit.merge.series import Request
-from shipit.merge.types import Commit, Outcome, RawDiff
+from shipit.merge.types import Commit, Outcome, Patch, RawDiff
 from shipit.vcs.git_store import GitTrials
 from shipit.vcs.hg_store import HgTrials
 from shipit.vcs.kept_trials import KeptTrials
@@ -119,10 +119,29 @@ async def test_a_patch_that_lands_is_landed_and_no_kept_result_hides_it(repo: Re
     assert (first.outcome, second.outcome) == (Outcome.CLEAN, Outcome.LANDED)
 
 
-async def test_a_raw_diff_is_kept_for_the_very_same_tip_only(repo: Repo) -> None:
-    hunk = b"@@ -4,3 +4,3 @@\n line 4\n-line 5\n+x\n line 6\n"
-    diff = b"diff --git a/a.txt b/a.txt\n--- a/a.txt\n+++ b/a.txt\n" + hunk
-    request = Request("beta", (RawDiff("D1", diff, repo.id("main")),))
+HUNK = b"@@ -4,3 +4,3 @@\n line 4\n-line 5\n+x\n line 6\n"
+DIFF = b"diff --git a/a.txt b/a.txt\n--- a/a.txt\n+++ b/a.txt\n" + HUNK
+
+
+async def test_a_raw_diff_on_its_base_stands_as_a_commit_does(repo: Repo) -> None:
+    request = Request("beta", (RawDiff("D1", DIFF, repo.id("main")),))
+    assert await kept_after(repo, request, {"b.txt": b"other\n"})
+    assert not await kept_after(repo, request, {"a.txt": numbered(30, l1="a", l5="clash")})
+    before, after = await keys_around(repo, request, {"c.txt": b"other\n"})
+    assert before == after is not None
+    before, after = await keys_around(repo, request, {"a.txt": numbered(30, l1="a", l9="other")})
+    assert before != after
+
+
+async def test_a_stack_of_raw_diffs_stands_with_the_tree_of_each(repo: Repo) -> None:
+    second = b"diff --git a/b.txt b/b.txt\n--- a/b.txt\n+++ b/b.txt\n" + HUNK
+    base = repo.id("main")
+    request = Request("beta", (RawDiff("D1", DIFF, base), RawDiff("D2", second, base)))
+    assert await kept_after(repo, request, {"c.txt": b"other\n"})
+
+
+async def test_a_raw_diff_without_a_base_is_kept_for_the_very_same_tip_only(repo: Repo) -> None:
+    request = Request("beta", (RawDiff("D1", DIFF, None),))
     async with GitTrials(repo.path, kept=KeptTrials()) as trials:
         first, again = (await trials.run_timed([request]))[0], (await trials.run_timed([request]))[0]
     assert (first.is_kept, again.is_kept) == (False, True)
@@ -203,18 +222,24 @@ def generated(folder: Path, seed: int) -> tuple[Repo, list[str], list[str]]:
     return told, patches, tips
 
 
-@pytest.mark.parametrize(("kind", "seed"), [("git", 0), ("git", 1), ("git", 2), ("hg", 0), ("hg", 3)])
+@pytest.mark.parametrize(("kind", "seed"), [("git", 0), ("git", 1), ("hg", 0), ("hg", 3)])
 async def test_on_generated_trains_kept_results_are_those_of_fresh_trials(
     kind: str, seed: int, tmp_path: Path
 ) -> None:
     told, patches, tips = generated(tmp_path / "clone", seed)
     folder = told.path
+    drafts = [
+        (run_git(folder, "diff", "--binary", f"{patch}^", patch), told.id(f"{patch}^"))
+        for patch in patches[::3]
+    ]
     if kind == "hg":
         need_hg()
         converted = Converted(told, tmp_path / "hg")
         folder = converted.path
         patches, tips = [converted.id(one) for one in patches], [converted.id(one) for one in tips]
-    series = [(Commit(patch),) for patch in patches]
+        drafts = [(diff, converted.id(base)) for diff, base in drafts]
+    series: list[tuple[Patch, ...]] = [(Commit(patch),) for patch in patches]
+    series += [(RawDiff(f"D{number}", *draft),) for number, draft in enumerate(drafts)]
     series += [(Commit(one), Commit(two)) for one, two in itertools.pairwise(patches)]
     count = 0
     seen: dict[tuple[int, str], object] = {}

@@ -51,23 +51,44 @@ class _Case:
         self.series: str | None = None
         if self.tip is not None and None not in facts and facts:
             self.series = digest(engine, request.again, facts)
+        self.known = known
         for patch in request.series:
             if isinstance(patch, Commit) and isinstance(found := known[patch.revision], Known):
                 self.commits.append(found)
-        self.is_all_commits = len(self.commits) == len(request.series)
+        # The trees before and after each patch; None until found out, and where the tip decides them.
+        self.steps: list[Pair] | None = None
+
+    async def find_steps(self, store: Store) -> bool:
+        """Find out the trees before and after each patch; whether all are the same on every tip."""
+        if self.steps is None and self.series is not None:
+            steps = [await self._step(store, patch) for patch in self.request.series]
+            found = [step for step in steps if step is not None]
+            self.steps = found if len(found) == len(steps) else None
+        return self.steps is not None
+
+    async def _step(self, store: Store, patch: Patch) -> Pair | None:
+        if isinstance(patch, Commit):
+            found = self.known[patch.revision]
+            return (found.base or "", found.tree) if isinstance(found, Known) else None
+        base = self.known.get(patch.base) if patch.base is not None else None
+        if not isinstance(base, Known):
+            return None
+        # The trial applied it a moment ago, and the store remembers what that made.
+        applied = await store.apply(patch.diff, base=base.tree, before=None, tip=_tip_tree(self))
+        return (base.tree, applied.theirs) if applied.base == base.tree and applied.theirs else None
 
     def tried(self, changes: Changes, folders: Mapping[str, Collection[bytes]]) -> list[Tried]:
-        """The patches with their changes."""
+        """The patches with their changes, once their steps were found."""
         return [
             Tried(
                 patch.revision,
-                commit.base or "",
-                commit.tree,
-                changes[commit.base or "", commit.tree],
-                frozenset(folders.get(commit.base or "", ())),
-                frozenset(folders.get(commit.tree, ())),
+                base,
+                theirs,
+                changes[base, theirs],
+                frozenset(folders.get(base, ())),
+                frozenset(folders.get(theirs, ())),
             )
-            for patch, commit in zip(self.request.series, self.commits, strict=True)
+            for patch, (base, theirs) in zip(self.request.series, self.steps or (), strict=True)
         ]
 
 
@@ -111,7 +132,7 @@ class Incremental:
         """The key of each request's trial (see `shipit.merge.keys`); None where nothing proves a result."""
         try:
             cases = await self._cases(requests)
-            local = [case for case in cases if case.series is not None and case.is_all_commits]
+            local = [case for case in cases if await case.find_steps(self._store)]
             series = await self._tried(local)
             views = await self._views(local, series)
         except CommandFailed:
@@ -189,7 +210,7 @@ class Incremental:
                 self._kept.add(case.series or "", Record(_tip_tree(case), result))
             return
         try:
-            local = [case for case, _ in chosen if case.is_all_commits]
+            local = [case for case, _ in chosen if await case.find_steps(self._store)]
             reaches = dict(zip(map(id, local), await self._reaches(local), strict=True))
             steps = {pair for case, result in chosen for pair in _steps(case, result)}
             changes = await self._trees.between(steps)
@@ -216,7 +237,7 @@ class Incremental:
         ]
 
     async def _tried(self, cases: Sequence[_Case]) -> list[list[Tried]]:
-        pairs = {(commit.base or "", commit.tree) for case in cases for commit in case.commits}
+        pairs = {step for case in cases for step in case.steps or ()}
         changes = await self._trees.between(pairs)
         wanted: dict[str, set[bytes]] = defaultdict(set)
         for (base, theirs), made in changes.items():

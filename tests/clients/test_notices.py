@@ -74,6 +74,20 @@ async def test_an_alarm_reaches_room_and_channel_and_mail(stage: Stage) -> None:
     assert set((await stage.outcomes()).values()) == {"sent"}
 
 
+async def test_a_source_that_is_back_is_told_once_and_the_teller_goes_on(stage: Stage) -> None:
+    async with stage.db.connection() as connection:
+        await sources.ill(connection, "phabricator", "down")
+        await connection.execute("update event_sources set since = since - interval '1 hour'")
+    await stage.teller.once()
+    async with stage.db.connection() as connection:
+        await sources.well(connection, "phabricator")
+    for _ in range(3):
+        await stage.teller.once()
+    subjects = [mail.subject for mail in stage.fake.mails]
+    assert subjects == ["phabricator is out of reach", "phabricator is back"]
+    assert "the alarm was raised 20" in stage.fake.mails[-1].content
+
+
 async def test_a_room_that_cannot_be_told_holds_up_nobody_and_is_told_again(stage: Stage) -> None:
     stage.fake.unknown.add(ROOM)
     async with stage.db.connection() as connection:

@@ -124,7 +124,8 @@ class Teller:
                 )
                 await self._alarm(connection, f"silent {one.name} {one.since:%Y%m%d%H%M}", notice)
             for one in await sources.back_again(connection):
-                notice = make_notice(f"{one.name} is back", f"away since {one.since:%Y-%m-%d %H:%M} UTC")
+                raised = f"the alarm was raised {one.since:%Y-%m-%d %H:%M} UTC"
+                notice = make_notice(f"{one.name} is back", raised)
                 await self._alarm(connection, f"back {one.name} {now:%Y%m%d%H%M}", notice)
             figures = await journal.figures(connection)
             await self._quarantine(connection, int(figures["quarantined"]))

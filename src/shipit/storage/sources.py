@@ -92,7 +92,7 @@ async def newly_silent(connection: Connection, silent: timedelta) -> list[Silenc
 
 
 async def back_again(connection: Connection) -> list[Silence]:
-    """Sources whose alarm was raised and that are reachable again."""
+    """Sources whose alarm was raised (`since`) and that are reachable again."""
     found = await connection.execute(_SQL["sources_to_clear"])
     return [Silence(name=n, since=s, error=e) for n, s, e in await found.fetchall()]
 

@@ -328,8 +328,10 @@ where not is_connected and since < now() - %(silent)s and alarmed_at is null
 returning name, since, error
 
 -- name: sources_to_clear
-update event_sources set alarmed_at = null
-where is_connected and alarmed_at is not null returning name, alarmed_at, coalesce(error, '')
+-- With when the alarm was raised, which the update itself would return as it is afterwards.
+update event_sources s set alarmed_at = null
+from (select name, alarmed_at from event_sources where is_connected and alarmed_at is not null for update) as raised
+where s.name = raised.name returning s.name, raised.alarmed_at, coalesce(s.error, '')
 
 -- name: forget_sources
 delete from event_sources where name <> all(%(names)s) and cursor is null

@@ -169,7 +169,8 @@ def test_recent_backouts_are_told_with_what_the_index_lacks() -> None:
     [
         ("Yes", {"landed_at": None}, Verdict.DISAGREES, Kind.NOT_ON_MAIN),
         ("No", {"landed_at": None}, Verdict.AGREES, None),
-        ("Yes", {"landed_at": NOON - timedelta(hours=5)}, Verdict.DISAGREES, Kind.HOURS_ON_MAIN),
+        ("Yes", {"landed_at": NOON - timedelta(hours=3)}, Verdict.DISAGREES, Kind.HOURS_ON_MAIN),
+        ("Yes", {"landed_at": NOON - timedelta(hours=10)}, Verdict.CANT_TELL, None),
         ("Yes", {"landed_at": NOON + timedelta(hours=5)}, Verdict.DISAGREES, Kind.HOURS_ON_MAIN),
         ("Yes", {}, Verdict.CANT_TELL, None),
         ("Yes", {"is_verified": True}, Verdict.AGREES, None),
@@ -202,6 +203,8 @@ def test_testing_completed(says: str, landed: datetime | None, verdict: Verdict 
     [
         ("Yes", "N/A", None, Verdict.DISAGREES, Kind.QE_STEPS),
         ("Yes", "see comment 0", None, Verdict.CANT_TELL, None),
+        ("Yes, QA will do another pass", "", None, Verdict.CANT_TELL, None),
+        ("Yes, please", "", "?", Verdict.DISAGREES, Kind.QE_STEPS),
         ("Yes", "open the menu", "+", Verdict.AGREES, None),
         ("Yes", "open the menu", "-", Verdict.DISAGREES, Kind.QE_FLAG),
         ("No", "", "+", Verdict.DISAGREES, Kind.QE_FLAG),

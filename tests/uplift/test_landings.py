@@ -14,7 +14,7 @@ from uplift_builders import BUG, bug, comment, commit, git, hg, recorded_bugs
 
 from shipit.uplift.hashes import Hashes, is_same
 from shipit.uplift.landing_comments import LandingPattern, Where, backout_in, landings_in
-from shipit.uplift.landings import hashes_of, landed_on_main
+from shipit.uplift.landings import hashes_of, landed_on_main, standing_on_main
 
 
 def standing(story: str, *commits: object, **more: object) -> list[str]:
@@ -289,3 +289,16 @@ def test_many_different_hashes_do_not_blow_up() -> None:
     assert len(landed_on_main(one)) == 200
     assert time.process_time() - started < 10
     assert msgspec.structs.replace(one, comments=()).comments == ()
+
+
+def test_the_clone_alone_tells_what_stands_and_which_backouts_undid_it() -> None:
+    one, undo, again = commit("A"), commit("B", is_backout=True, backs_out=(git("A"),)), commit("C")
+    kept, undoing = standing_on_main(BUG, (one, undo, again))
+    assert [fact.sha for fact in kept] == [git("C")]
+    assert [fact.sha for fact in undoing] == [git("B")]
+
+
+def test_a_backout_that_is_the_bugs_own_change_undoes_nothing_of_it() -> None:
+    words = f"Bug {BUG} - Back out bug 7, which broke it."
+    fix = commit("A", is_backout=True, backs_out=("0123456789ab",), subject=words)
+    assert standing_on_main(BUG, (fix,)) == ((fix,), ())

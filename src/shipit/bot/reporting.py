@@ -15,7 +15,7 @@ from shipit.bot.reading import ReadBug, reading_digest
 from shipit.trains.types import Train
 from shipit.uplift.analysis import Analysis, Failed, PatchFacts
 from shipit.uplift.compare import series_digest
-from shipit.uplift.landings import CommitFact
+from shipit.uplift.landings import standing_on_main
 from shipit.uplift.needinfos import needinfos
 from shipit.uplift.people import Deed, Undone, contributors, deeds
 from shipit.uplift.report import BugReport, Contributor, KnownBug, RequestReport, Trial
@@ -121,19 +121,14 @@ def _reviews(read: ReadBug, addresses: Mapping[str, str]) -> dict[str, list[tupl
 
 
 def _undone(read: ReadBug) -> tuple[Undone, ...]:
-    """The bug's commits that were backed out on main; an unnamed backout undoes all that stand before it."""
-    standing: dict[str, CommitFact] = {}
+    """The bug's own commits that were backed out on main."""
+    standing, undoing = standing_on_main(read.bug.id, read.commits)
+    kept = {commit.sha for commit in standing}
     found = []
     for commit in read.commits:
-        if not commit.on_main:
-            continue
-        if not commit.is_backout:
-            standing[commit.sha] = commit
-            continue
-        named = [sha for sha in standing if any(sha.startswith(name) for name in commit.backs_out)]
-        for sha in named if commit.backs_out else list(standing):
-            gone = standing.pop(sha)
-            found.append(Undone(commit=sha, author=_address(gone.author), at=commit.date))
+        backout = next((one for one in undoing if one.date >= commit.date), None)
+        if commit.on_main and not commit.is_backout and commit.sha not in kept and backout is not None:
+            found.append(Undone(commit=commit.sha, author=_address(commit.author), at=backout.date))
     return tuple(found)
 
 

@@ -27,7 +27,11 @@ MANY_LINES = 1000
 # Two backouts of one file can be chance in a file that everybody touches; a fifth of its commits is not.
 FEW_BACKOUTS = 2
 BACKOUT_SHARE = 0.2
-ONE_NIGHTLY = timedelta(hours=12)
+# Building a Nightly and updating to it takes longer; two are made a day.
+ONE_NIGHTLY = timedelta(hours=4)
+
+# "Yes, QA will do another pass" says what is to be done; "Yes, please" does not.
+BARE_WORDS = 3
 
 _BUG = re.compile(
     r"\b(?:bugs?|bug id|bugzilla)\s{0,3}#?\s{0,3}(\d{5,8})|show_bug\.cgi\?id=(\d{1,8})|\b(\d{6,8})\b", re.I
@@ -318,7 +322,7 @@ def _manual(form: Form | None, subject: Subject) -> Check | None:
     steps, _ = _answer(form, Question.QE_STEPS)
     flag = subject.qe_verify
     set_to = f"qe-verify is {flag}" if flag else "qe-verify is not set"
-    has_steps = not _EMPTY.fullmatch(steps or "") or len(says) > 40
+    has_steps = not _EMPTY.fullmatch(steps or "") or len(says.split()) > BARE_WORDS
     if value == "yes" and not has_steps:
         found = _Found(Verdict.DISAGREES, f"No steps are given; {set_to}.", Kind.QE_STEPS)
         return _row(

@@ -19,8 +19,9 @@ from shipit.uplift.evidence import (
     TrialShown,
 )
 from shipit.uplift.evidence_parts import conflict_part, interdiff_part, versions_shown
-from shipit.uplift.evidence_subject import measured_of, patch_of, standing_commits, subject_of
+from shipit.uplift.evidence_subject import measured_of, patch_of, subject_of
 from shipit.uplift.facts import measure
+from shipit.uplift.landings import standing_on_main
 from shipit.uplift.standing import Aim, Asked, Standing, standing, tried_of
 from shipit.uplift.timeline import timeline
 from shipit.uplift.told import Facts, Told, ToldTrial, facts_of
@@ -185,8 +186,7 @@ def _result(patch: PatchRef, trial: ToldTrial | None) -> PatchResult | None:
 
 def _facts(told: Told, facts: Facts, measured: Sequence[PatchFacts], now: datetime) -> Iterable[FactShown]:
     read = told.bug.read_at
-    landed = standing_commits(facts.landings)
-    undone = [one for one in facts.landings if one.is_backout and one.on_main]
+    landed, undone = standing_on_main(told.request.bug, facts.landings)
     if landed:
         at = max(one.date for one in landed)
         again = " again" if undone and undone[0].date < at else ""

@@ -10,7 +10,7 @@ from shipit.uplift.analysis import Failed, PatchFacts
 from shipit.uplift.checks import BACKOUT_SHARE, FEW_BACKOUTS, FileTrouble, Subject, bugs_named
 from shipit.uplift.facts import is_test_file, measure
 from shipit.uplift.forms import answer_to
-from shipit.uplift.landings import CommitFact
+from shipit.uplift.landings import standing_on_main
 from shipit.uplift.questions import Question
 from shipit.uplift.told import Facts, Told
 from shipit.uplift.types import PatchRef
@@ -20,7 +20,7 @@ def subject_of(told: Told, facts: Facts) -> Subject:
     """The facts that the form's answers are held against."""
     request = told.request
     measured = measured_of(request.series, facts)
-    standing_on_main = standing_commits(facts.landings)
+    landed, undoing = standing_on_main(request.bug, facts.landings)
     files = [file for one in measured for file in one.files]
     near = [one.tests_near for one in measured]
     recent = [one.recent for one in measured if one.recent is not None]
@@ -37,9 +37,9 @@ def subject_of(told: Told, facts: Facts) -> Subject:
             if file.recent and file.backouts and not is_test_file(file.path)
             if file.backouts >= FEW_BACKOUTS and file.backouts / file.recent >= BACKOUT_SHARE
         ),
-        landed_at=max((one.date for one in standing_on_main), default=None),
+        landed_at=max((one.date for one in landed), default=None),
         is_main_known="landings" in told.bug.facts,
-        backed_out_at=tuple(one.date for one in facts.landings if one.is_backout and one.on_main),
+        backed_out_at=tuple(one.date for one in undoing),
         is_verified=_is_verified(told),
         qe_verify=next((flag.status for flag in told.bug.flags if flag.name == "qe-verify"), None),
         needs=told.needs,
@@ -53,21 +53,6 @@ def subject_of(told: Told, facts: Facts) -> Subject:
 
 
 _PROVEN = frozenset((Outcome.CLEAN, Outcome.LANDED, Outcome.EMPTY, Outcome.CONFLICT))
-
-
-def standing_commits(commits: Sequence[CommitFact]) -> list[CommitFact]:
-    """Those of a bug's commits on main that nothing has backed out since; an unnamed backout undoes all."""
-    found: list[CommitFact] = []
-    for commit in commits:
-        if not commit.on_main:
-            continue
-        if not commit.is_backout:
-            found.append(commit)
-        elif commit.backs_out:
-            found = [one for one in found if not any(one.sha.startswith(name) for name in commit.backs_out)]
-        else:
-            found = []
-    return found
 
 
 def measured_of(series: Sequence[PatchRef], facts: Facts) -> list[PatchFacts]:

@@ -103,6 +103,20 @@ def landed_on_main(
     return story.told()
 
 
+def standing_on_main(
+    bug: int, commits: Sequence[CommitFact]
+) -> tuple[tuple[CommitFact, ...], tuple[CommitFact, ...]]:
+    """Of a bug's commits on main those that stand, and the backouts that undid some of them; oldest first.
+
+    A backout that is the bug's own change stands: it undid what another bug did.
+    """
+    story = _Story(bug, commits, {}, "git")
+    return (
+        tuple(one for one in commits if one.sha in story.by_clone),
+        tuple(one for one in commits if one.is_backout and one.sha in story.undone),
+    )
+
+
 class _Story:
     """What stands while one reads on. The clone's own account wins; comments speak for what it lacks."""
 

@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from shipit.events import deliveries, originals
-from shipit.events.deliveries import DIFFS
+from shipit.events.deliveries import DIFFS, MAX_BODY
 from shipit.events.routes import Route, parse_routes
 from shipit.events.types import Delivery, Event, Facts, GroupTask
 
@@ -101,7 +101,7 @@ EXCHANGES = [
 
 
 def spoilt(rolls: random.Random) -> Delivery:
-    """A delivery broken in one of many ways."""
+    """A delivery broken in one of many ways; one in two thousand is huge or nested without end."""
     good = rolls.choice(
         [
             resolved().body,
@@ -127,6 +127,11 @@ def spoilt(rolls: random.Random) -> Delivery:
             body = b'{"taskGroupId":"' + b"x" * rolls.randrange(3000) + b'"}'
         case _:
             body = msgspec.json.encode({"payload": mangled(msgspec.json.decode(good), rolls), "_meta": 1})
+    match rolls.randrange(4000):
+        case 0:
+            body = b'{"taskGroupId":"' + b"x" * (MAX_BODY + rolls.randrange(1000)) + b'"}'
+        case 1:
+            body = b"[" * rolls.randrange(100_000, MAX_BODY)
     key = "".join(rolls.choice("ab.*#\0\ud800é") for _ in range(rolls.randrange(12)))
     return Delivery(source="pulse", exchange=rolls.choice(EXCHANGES), routing_key=key, body=body, cc=(key,))
 

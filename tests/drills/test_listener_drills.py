@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack
 from pathlib import Path
+from typing import Any
 from urllib.parse import parse_qs, quote, urlsplit
 
 import aio_pika
@@ -189,6 +190,40 @@ async def test_a_hundred_thousand_malformed_deliveries_block_nobody(database: Da
         assert mute[0] == 0
         assert (count // 500,) in good.fetchall(), "the good one came through every time"
     tell(f"{count} malformed deliveries", time.monotonic() - began)
+
+
+async def test_malformed_deliveries_block_no_queue_of_the_broker(drill: Drill) -> None:
+    rolls, count, began = random.Random(11), 10_000, time.monotonic()
+    async with await aio_pika.connect(drill.broker.admin_url) as connection:
+        channel = await connection.channel(publisher_confirms=False)
+        exchange = await channel.get_exchange(EXCHANGE, ensure=False)
+        for number in range(count):
+            headers: dict[str, Any] = rolls.choice([{}, {"CC": ["a", "number.b"]}, {"x": 1, "y": None}])
+            kind = rolls.choice(["application/json", "text/plain", ""])
+            message = aio_pika.Message(
+                spoilt(rolls).body, headers=headers, content_type=kind, delivery_mode=2
+            )
+            await exchange.publish(message, f"number.spoilt.{number}")
+            if number % 1000 == 999:
+                await drill.numbers.publish(1)
+    await drill.numbers.publish(10)
+    await drill.all_fired(seconds=120)
+    with drill.database.connect() as own:
+        found = own.execute(
+            "select count(*), count(*) filter (where state = 'quarantined' and reason <> ''), sum(told)"
+            " from events where routing_key like 'number.spoilt.%%'"
+        ).fetchone()
+    # each has another key, so each is stored by itself
+    assert found == (count, count, count), "every one is kept with its reason"
+    assert drill.listener.heartbeat()["status"] == "ok"
+    assert await depth_of(drill.broker, QUEUE) == 0
+    tell(f"{count} malformed deliveries through the broker", time.monotonic() - began)
+
+
+async def depth_of(broker: RabbitMQ, queue: str) -> int:
+    """Messages in a queue, handed over or not."""
+    listed = await asyncio.to_thread(broker.ctl, "list_queues", "name", "messages")
+    return int(dict(line.split("\t") for line in listed.splitlines() if line.startswith("queue/"))[queue])
 
 
 async def test_L2_the_broker_is_killed_and_comes_back(drill: Drill) -> None:

@@ -29,10 +29,12 @@ from shipit.cli import demo
 from shipit.cli.demo_listener import with_listener
 from shipit.cli.opening import bot_doors
 from shipit.cli.serve import authenticator, login_service
+from shipit.cli.writing import outside_of, whose_of
 from shipit.clients.http import open_session
 from shipit.clients.taskcluster import Taskcluster
+from shipit.runner.decisions import run as run_decisions
 from shipit.runner.loop import run as run_runner
-from shipit.settings import Settings
+from shipit.settings import Decisions, Settings
 from shipit.storage.pool import Limits, open_pool
 from shipit.web.app import create_app
 from shipit.web.serving import serve
@@ -41,6 +43,8 @@ from shipit.world.world import World
 
 CHROMIUM = ("--no-sandbox", "--disable-gpu", "--disable-background-networking")
 AXE = Path(__file__).resolve().parent.parent / "frontend" / "node_modules" / "axe-core" / "axe.min.js"
+# Long enough to take a decision back, short enough to wait for it.
+HOLD_SECONDS = 2.0
 LIVE = '[data-live="live"]'
 
 
@@ -74,7 +78,11 @@ async def staged(database: Database) -> AsyncIterator[Stage]:
         async with World.open() as world, open_session() as session:
             settings = demo._settings(world, demo._seeded(world, work), "unused", port=free_port(), work=work)
             settings = with_listener(settings, "not-a-secret")
-            settings = msgspec.structs.replace(settings, instance=database.instance)
+            settings = msgspec.structs.replace(
+                settings,
+                instance=database.instance,
+                decisions=Decisions(enabled=True, hold_seconds=HOLD_SECONDS),
+            )
             url = settings.backend.url or ""
             people.settle(world.taskcluster, backend_url=url)
             limits = Limits(connections=6)
@@ -85,6 +93,7 @@ async def staged(database: Database) -> AsyncIterator[Stage]:
                     database_url=database.url,
                     authenticator=authenticator(Taskcluster(session, settings.taskcluster.root_url or "")),
                     login_service=login_service(settings, session),
+                    whose=whose_of(settings, session),
                     is_demo=True,
                 )
                 ready = asyncio.Event()
@@ -94,7 +103,11 @@ async def staged(database: Database) -> AsyncIterator[Stage]:
                     await asyncio.wait_for(ready.wait(), 30)
                     async with bot_doors(settings, told=lambda text: None) as doors:
                         first = await run_round(doors)
+                        outside = outside_of(settings, session, pool)
+                        assert outside is not None
+                        await demo._enter_keys(world, outside, whose_of(settings, session))
                         tasks.append(asyncio.create_task(run_runner(settings, pool, doors.send, stop)))
+                        tasks.append(asyncio.create_task(run_decisions(outside, stop, tick=0.1)))
                         yield Stage(url, world, settings, database, doors, first)
                         stop.set()
                 finally:

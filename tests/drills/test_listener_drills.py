@@ -285,7 +285,7 @@ async def test_the_queue_is_deleted(drill: Drill) -> None:
 
 
 async def test_a_backlog_is_drained_with_none_lost(drill: Drill) -> None:
-    count = int(os.environ.get("SHIPIT_BACKLOG", "3000"))
+    count = int(os.environ.get("SHIPIT_BACKLOG", "50000"))
     await asyncio.to_thread(drill.listener.terminate)
     began = time.monotonic()
     async with await aio_pika.connect(drill.broker.admin_url) as connection:
@@ -303,7 +303,7 @@ async def test_a_backlog_is_drained_with_none_lost(drill: Drill) -> None:
         assert row is not None
         if row[0] == count:
             break
-        assert time.monotonic() - began < 200, row
+        assert time.monotonic() - began < 270, row
         await asyncio.sleep(0.5)
     await drill.all_fired()
     tell(f"backlog of {count}", time.monotonic() - began)

@@ -176,6 +176,6 @@ async def test_phabricator_is_down_for_an_hour(outage: Outage) -> None:
     assert subjects["phabricator is back"] == 1
     print(
         f"\ndrill: Phabricator down an hour ({SPEED} times as fast, asked {asked} times): lost 0, doubled 0, "
-        f"all {len(hour)} diffs triggered {took:.1f} s after it was back, {len(hidden) - 1} that became public "
-        f"{swept:.1f} s later"
+        f"all {len(hour)} diffs triggered {took:.1f} s after it was back, "
+        f"{len(hidden) - 1} that became public by the sweep {swept:.1f} s later"
     )

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import secrets
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
@@ -274,8 +275,7 @@ async def desked(database: Database, **outside: Any) -> AsyncIterator[Desk]:
         settings = settle(world)
         doors = outside_of(settings, session, opened)
         assert doors is not None
-        values = {name: getattr(doors, name) for name in doors.__dataclass_fields__}
-        doors = Outside(**(values | {"quiet": timedelta(seconds=5)} | outside))
+        doors = dataclasses.replace(doors, **({"quiet": timedelta(seconds=5)} | outside))
         by = actor(ROSA, (*DECIDES, "project:shipit:restricted"))
         desk = Desk(world, database, opened, settings, doors, session, by, Runner(doors))
         async with opened.connection() as connection:

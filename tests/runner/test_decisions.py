@@ -3,7 +3,10 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import contextlib
+import dataclasses
+import random
+from collections.abc import AsyncIterator, Callable
 from datetime import timedelta
 
 import pytest
@@ -24,6 +27,8 @@ from shipit.actions import deciding
 from shipit.actions.deciding import Changed, Unreached
 from shipit.actions.persons import actor
 from shipit.errors import Missing, NotAllowed, Refused
+from shipit.runner.decisions import Runner
+from shipit.runner.writing import Outside
 from shipit.storage import decisions
 from shipit.uplift.decision_states import PartState
 from shipit.uplift.verdicts import Until, Verdict
@@ -213,13 +218,13 @@ async def test_after_a_refusal_it_says_how_far_it_came_and_resumes_without_a_sec
         if name == "noted" and desk.status_of(bug)[0] == "+":
             managers.discard("release-managers")
 
-    desk.runner = type(desk.runner)(_at(desk, once))
+    desk.runner = Runner(_at(desk, once))
     stuck = await desk.settle(made.uid)
     assert stuck.state is P.STUCK and stuck.can == ("resume", "drop")
     assert "1 of 4 written" in stuck.sentence and f"attachment {second_id}" in stuck.sentence
     assert "Only a user with the required permissions" in stuck.parts[0].writes[1].answer
     managers |= held
-    desk.runner = type(desk.runner)(desk.outside)
+    desk.runner = Runner(desk.outside)
     await desk.act(deciding.resume, made.uid, house=HOUSE)
     done = await desk.settle(made.uid)
     assert done.state is P.DONE
@@ -314,6 +319,66 @@ async def test_what_is_stuck_may_be_let_be(desk: Desk) -> None:
     assert (dropped.state, dropped.can) == (P.DROPPED, ())
     with pytest.raises(Refused, match="nothing of it is stuck"):
         await desk.act(deciding.resume, made.uid, house=HOUSE)
+
+
+class Crash(BaseException):
+    """The runner dies here, as by kill -9: nobody catches it."""
+
+
+async def dies_at(desk: Desk, names: list[str]) -> None:
+    """Runners that die one after the other, each the first time it comes to its point."""
+    for name in names:
+
+        def at(here: str, name: str = name) -> None:
+            if here == name:
+                raise Crash
+
+        desk.runner = Runner(_at(desk, at))
+        with contextlib.suppress(Crash):
+            await desk.runner.claim()
+        await desk.runner.settle()
+        # Its claim ends some time later, and so does the pause before another try.
+        desk.query("update decision_parts set claimed_until = null where state = 'writing'")
+        desk.hurry()
+    desk.runner = Runner(desk.outside)
+
+
+POINTS = (
+    "claimed, not committed",
+    "claimed",
+    "looked",
+    "marked, not committed",
+    "marked",
+    "sent",
+    "noted, not committed",
+    "noted",
+    "written",
+    "read again",
+    "finished, not committed",
+    "finished",
+    "left",
+)
+
+
+@pytest.mark.parametrize(
+    "seed", [*range(3), *(pytest.param(n, marks=pytest.mark.drill) for n in range(3, 60))]
+)
+async def test_for_any_order_of_crashes_and_lost_answers_the_comment_appears_once(
+    desk: Desk, seed: int
+) -> None:
+    roll = random.Random(seed)
+    flagged, revised = desk.file("beta", attachments=2), desk.file("beta", uplift=1)
+    await desk.read()
+    made = await desk.decide(V.APPROVE, flagged, revised, template="approve")
+    for _ in range(roll.randint(0, 3)):
+        trouble = roll.choice([Trouble.LATE_DROP, Trouble.LATE_ERROR, Trouble.DROP, Trouble.ERROR])
+        desk.world.bugzilla.fail(trouble, containing=roll.choice(["PUT ", "GET ", "PUT "]), times=1)
+        desk.world.phabricator.fail(trouble, containing="revision.edit", times=roll.randint(0, 1))
+    await dies_at(desk, roll.choices(POINTS, k=roll.randint(1, 8)))
+    assert (await desk.settle(made.uid, turns=30)).state is P.DONE
+    assert desk.said(flagged) == ["Approved for 118.0b4."]
+    assert desk.status_of(flagged) == ["+", "+"] and desk.status_of(revised) == ["+"]
+    assert [done.kind for done in desk.revisions(revised)[0].done] == ["accept", "comment"]
 
 
 # --- making and taking back -------------------------------------------------------------------------
@@ -445,6 +510,5 @@ async def test_the_audit_tells_everything_and_cannot_be_changed(desk: Desk) -> N
         desk.query("truncate decision_audit")
 
 
-def _at(desk: Desk, at: object) -> object:
-    values = {name: getattr(desk.outside, name) for name in desk.outside.__dataclass_fields__}
-    return type(desk.outside)(**(values | {"at": at}))
+def _at(desk: Desk, at: Callable[[str], None]) -> Outside:
+    return dataclasses.replace(desk.outside, at=at)

@@ -2,6 +2,8 @@ import { readFileSync } from "node:fs";
 import { svelte } from "@sveltejs/vite-plugin-svelte";
 import { defineConfig } from "vite";
 
+const BASE = /node_modules(?!.*bindings.input)|preload-helper|lib.(api|facts|router|live|keys|clock|me|toasts|Lazy|Icon|Skeleton)\b|board.(rows|look)\b/;
+
 /** The shell is painted from one answer: its style and its icons are in it, so no request comes before them. */
 function shell() {
   return {
@@ -31,5 +33,11 @@ export default defineConfig({
     target: "es2022",
     modulePreload: { polyfill: false },
     reportCompressedSize: false,
+    rolldownOptions: {
+      output: {
+        // What every page needs is one file: many small ones compress worse.
+        codeSplitting: { groups: [{ name: "base", test: BASE }] },
+      },
+    },
   },
 });

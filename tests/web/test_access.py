@@ -32,7 +32,7 @@ BOTS = {None: 401, "stranger": 403, "user": 403, "bot": OK, "admin": 403, "reade
 ADMINS = {None: 401, "stranger": 403, "user": 403, "bot": 403, "admin": OK, "reader": 403, "replayer": 403}
 REPLAYERS = {**USERS, "user": 403, "reader": 403}
 READ = (READERS_PUBLIC, READERS_PRIVATE)
-# Nobody is sent to log in where that may help; whoever is somebody gets the shell, which says what is refused.
+# Nobody is sent to log in; whoever is somebody gets the shell, which says what is refused.
 SHELL = (EVERYBODY, {**EVERYBODY, None: 401})
 
 # (method, path of the route) -> (who may on a public, on a private instance). A route without an entry fails.
@@ -230,7 +230,8 @@ async def test_a_private_instance_asks_for_a_login_and_a_refusal_names_the_scope
 
 def test_no_route_is_public_by_oversight() -> None:
     public = {path for _, path, contract in routes() if contract.right is Right.PUBLIC}
-    assert public == {path for (_, path), rows in TABLE.items() if rows[1] in (EVERYBODY, NOT_BEGUN, SHELL[1])}
+    open_to_all = (EVERYBODY, NOT_BEGUN, SHELL[1])
+    assert public == {path for (_, path), rows in TABLE.items() if rows[1] in open_to_all}
 
 
 async def test_head_answers_wherever_get_does_and_without_a_body(database: Database) -> None:

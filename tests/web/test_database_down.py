@@ -34,7 +34,9 @@ async def test_a_database_that_is_away_is_said_within_seconds(database: Database
     async with running(database) as service:
         await service.feed(make_bug(101, make_request(101)))
         with away(database):
-            for path in ("/", "/api/trains", "/api/requests"):
+            shell = await service.client.get("/")
+            assert (shell.status_code, '"answers":{}' in shell.text) == (200, True)
+            for path in ("/api/board/beta", "/api/trains", "/api/requests"):
                 started = time.monotonic()
                 answer = await service.client.get(path)
                 assert answer.status_code == 503, path

@@ -51,5 +51,5 @@ async def test_what_the_bot_reports_is_what_people_read(database: Database) -> N
 
         page = await service.client.get("/")
         assert page.headers["content-type"] == "text/html; charset=utf-8"
-        assert "This data is invented" in page.text
+        assert '"is_demo":true' in page.text
         assert "Summary of 102" in page.text

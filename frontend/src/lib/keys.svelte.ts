@@ -22,6 +22,8 @@ class Keys {
   isOn = $state(localStorage.getItem(STORED) !== "off");
   /** Newest first, so that a dialog's keys win over the page's. */
   all: readonly Key[] = $state.raw([]);
+  /** Of the page under a dialog: they wait until it is closed. */
+  #waiting: ReadonlySet<Key> = new Set();
   #first = "";
   #firstAt = 0;
 
@@ -35,6 +37,13 @@ class Keys {
     // Whoever registers in an effect must not depend on what all the others registered.
     untrack(() => (this.all = [...keys, ...this.all]));
     return () => untrack(() => (this.all = this.all.filter((key) => !keys.includes(key))));
+  }
+
+  /** Let the keys that are registered now wait until the returned function is called, as under a dialog. */
+  hold(): () => void {
+    const before = this.#waiting;
+    this.#waiting = new Set(untrack(() => this.all));
+    return () => (this.#waiting = before);
   }
 
   /** Listen on the document. */
@@ -62,7 +71,7 @@ class Keys {
   #find(pressed: string, inField: boolean): Key | undefined {
     const isLetter = !/(Ctrl|Alt|Enter|Escape|Arrow|Home|End|Page)/.test(pressed);
     if (isLetter && !this.isOn && pressed !== "?") return undefined;
-    return this.all.find((key) => (!inField || key.inFields) && key.keys.includes(pressed));
+    return this.all.find((key) => !this.#waiting.has(key) && (!inField || key.inFields) && key.keys.includes(pressed));
   }
 }
 

@@ -2520,7 +2520,8 @@ export interface components {
          * Preview
          * @description What a verdict would write. label: for the button. as_of: when the oldest of its facts was read.
          *
-         *         seen, stamps: send them back with the decision, unchanged. blockers: empty when it can be sent.
+         *         seen, stamps: send them back with the decision, unchanged. blockers: empty when it can be sent. warnings:
+         *         what whoever decides must know, and may decide all the same.
          */
         Preview: {
             verdict: components["schemas"]["shipit.uplift.verdicts.Verdict"];
@@ -2536,6 +2537,8 @@ export interface components {
             stamps: {
                 [key: string]: components["schemas"]["Stamp"];
             };
+            /** @default [] */
+            warnings: components["schemas"]["shipit.actions.decisions_shown.Warned"][];
         };
         /**
          * PartPlanned
@@ -2581,6 +2584,14 @@ export interface components {
             facts: {
                 [key: string]: string;
             };
+        };
+        /**
+         * Warned
+         * @description Something to know about one request, in a sentence.
+         */
+        "shipit.actions.decisions_shown.Warned": {
+            request: string;
+            text: string;
         };
         /**
          * Decide
@@ -3249,7 +3260,7 @@ export interface components {
             reason: string | null;
             order: components["schemas"]["StepAnswer"][];
             conflicts: components["schemas"]["Waiting"][];
-            warnings: components["schemas"]["Warned"][];
+            warnings: components["schemas"]["shipit.uplift.plans.Warned"][];
             left_behind: components["schemas"]["BehindAnswer"][];
             left_out: components["schemas"]["LeftOut"][];
             restricted: number | null;
@@ -3294,7 +3305,7 @@ export interface components {
          * Warned
          * @description Something to know of some requests (uids) of the plan, in words.
          */
-        Warned: {
+        "shipit.uplift.plans.Warned": {
             requests: string[];
             text: string;
         };
@@ -3357,7 +3368,7 @@ export interface components {
             /** @default [] */
             conflicts: components["schemas"]["Waiting"][];
             /** @default [] */
-            warnings: components["schemas"]["Warned"][];
+            warnings: components["schemas"]["shipit.uplift.plans.Warned"][];
             /** @default [] */
             left_behind: components["schemas"]["Behind"][];
             /** @default [] */

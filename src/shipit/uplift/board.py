@@ -183,7 +183,12 @@ def stage_words(stage: str) -> str:
 def moment_label(name: str) -> str:
     """A moment of the calendar in few words: "beta_4" is b4, "merge_day" merge day."""
     kind, _, number = name.partition("_")
-    return f"b{number}" if kind == "beta" and number.isdigit() else name.replace("_", " ")
+    if kind == "beta" and number.isdigit():
+        return f"b{number}"
+    return _MOMENTS.get(name, name.replace("_", " "))
+
+
+_MOMENTS = {"rc_gtb": "RC", "rc": "RC", "merge_day": "merge", "planned_dot_release": "dot release"}
 
 
 def is_milestone(name: str) -> bool:

@@ -3,7 +3,9 @@
 
 from __future__ import annotations
 
+import re
 from datetime import datetime
+from enum import StrEnum
 
 import msgspec
 
@@ -13,6 +15,7 @@ from shipit.uplift.checks import Verdict, checks
 from shipit.uplift.evidence_subject import measured_of, subject_of
 from shipit.uplift.forms import risk_of
 from shipit.uplift.told import Facts, Told, ToldTrial, facts_of
+from shipit.uplift.types import Form
 from shipit.uplift.wording import Names
 
 
@@ -26,6 +29,14 @@ class RowSize(msgspec.Struct, frozen=True, kw_only=True):
     is_whole: bool
 
 
+class FormState(StrEnum):
+    """Whether there is a form, and whether it could be read."""
+
+    READ = "read"
+    UNREAD = "unread"
+    NONE = "none"
+
+
 class RowPerson(msgspec.Struct, frozen=True):
     """Whom the request is about. role: "author", "assignee" or "requester"."""
 
@@ -36,14 +47,13 @@ class RowPerson(msgspec.Struct, frozen=True):
 class RowReading(msgspec.Struct, frozen=True, kw_only=True):
     """What the form and the patches say.
 
-    risk: "low", "medium", "high"; None where the form names none. has_form: whether there is one that could
-    be read. size: None while no patch was measured. disagrees: what facts speak against, in few words each.
-    owed: who owes an answer that was asked for since the request, and since when. names: of everybody who
-    takes part, by address.
+    risk: "low", "medium", "high"; None where the form names none. size: None while no patch was measured.
+    disagrees: what facts speak against, in few words each. owed_by, owed_since: who owes an answer that was
+    asked for since the request, and since when. decided_by: the name of whoever set the flag.
     """
 
     risk: str | None
-    has_form: bool
+    form: FormState
     size: RowSize | None
     who: RowPerson | None
     disagrees: tuple[str, ...]
@@ -71,7 +81,7 @@ def read_row(
     )
     return RowReading(
         risk=risk_of(request.form) if request.form is not None else None,
-        has_form=request.form is not None and request.form.is_parsed,
+        form=_form(request.form),
         size=RowSize(
             files=whole.files,
             added=whole.added,
@@ -85,18 +95,29 @@ def read_row(
         disagrees=tuple(
             row.kind.value for row in rows if row.verdict is Verdict.DISAGREES and row.kind is not None
         ),
-        owed_by=(names.of(owed.requestee) if owed.requestee else "anybody") if owed else None,
+        owed_by=(_called(names.of(owed.requestee)) if owed.requestee else "anybody") if owed else None,
         owed_since=owed.asked_at if owed else None,
         decided_by=names.of(decided_by) if decided_by else None,
     )
+
+
+def _form(form: Form | None) -> FormState:
+    if form is None:
+        return FormState.NONE
+    return FormState.READ if form.is_parsed else FormState.UNREAD
 
 
 def _who(facts: Facts, names: Names, requested_by: str | None) -> RowPerson | None:
     for role in ("author", "assignee"):
         person = next((one for one in facts.people if role in one.roles), None)
         if person is not None:
-            return RowPerson(names.of(person.email), role)
-    return RowPerson(names.of(requested_by), "requester") if requested_by else None
+            return RowPerson(_called(names.of(person.email)), role)
+    return RowPerson(_called(names.of(requested_by)), "requester") if requested_by else None
+
+
+def _called(name: str) -> str:
+    """A name without the nick that people put behind it: "Mira Anand [:mira]"."""
+    return re.sub(r"\s*[\[(]:.{0,60}[\])].{0,60}$", "", name) or name
 
 
 def newest_trial(

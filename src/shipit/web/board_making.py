@@ -25,15 +25,15 @@ from shipit.uplift.decision_words import DID, StampState, deferral, stamp_state
 from shipit.uplift.verdicts import Verdict, build_name
 from shipit.web.board_shapes import (
     BoardAnswer,
+    BoardCount,
+    BoardDecided,
+    BoardGroup,
+    BoardMoment,
     BoardRow,
-    Count,
-    DecidedShown,
-    GroupShown,
-    MomentShown,
-    SourceShown,
-    Status,
-    Tab,
-    TrainShown,
+    BoardSource,
+    BoardStatus,
+    BoardTab,
+    BoardTrain,
 )
 from shipit.web.me import name_of
 from shipit.web.viewer import Audience
@@ -59,12 +59,13 @@ def answer_of(
     return BoardAnswer(
         train=_shown(train, build),
         tabs=tuple(
-            Tab(name=each.name, title=_title(each), count=_count(each, audience)) for each in stored.trains
+            BoardTab(name=each.name, title=_title(each), count=_count(each, audience))
+            for each in stored.trains
         ),
         count=_count(train, audience),
         as_of=train.requests_read_at,
         sources=_sources(stored),
-        groups=tuple(GroupShown(key=each.key, title=each.title, why=each.why) for each in headings(build)),
+        groups=tuple(BoardGroup(key=each.key, title=each.title, why=each.why) for each in headings(build)),
         rows=tuple(rows),
         more=len(mine) > MOST_ROWS,
     )
@@ -97,7 +98,7 @@ def _row(
         who=read.who,
         requested_at=row.requested_at,
         risk=read.risk,
-        has_form=read.has_form,
+        form=read.form,
         size=read.size,
         disagrees=read.disagrees,
         says=waits or (f"waits for {read.owed_by}" if read.owed_by else ""),
@@ -111,10 +112,12 @@ def _row(
     )
 
 
-def _status(row: RequestFacts, train: TrainFacts, now: datetime, decided_by: str | None = None) -> Status:
+def _status(
+    row: RequestFacts, train: TrainFacts, now: datetime, decided_by: str | None = None
+) -> BoardStatus:
     asked, tried, aim = _asked(row, decided_by), _tried(row), _aim(train)
     stands = standing.standing(asked, tried, aim, now=now)
-    return Status(
+    return BoardStatus(
         request=row.uid,
         key=stands.key,
         word=stands.word,
@@ -140,10 +143,10 @@ def _deferred(
     return f"deferred until {until.words}" if waits.still else None
 
 
-def _decided(given: Given | None) -> DecidedShown | None:
+def _decided(given: Given | None) -> BoardDecided | None:
     if given is None:
         return None
-    return DecidedShown(
+    return BoardDecided(
         verdict=given.verdict,
         word=DID[given.verdict],
         by=name_of(given.person) or given.person,
@@ -183,10 +186,11 @@ def _aim(train: TrainFacts) -> standing.Aim:
     return standing.Aim(name=train.name, tip=train.tip, tip_reason=train.tip_reason, major=train.major)
 
 
-def _count(train: TrainFacts, audience: Audience) -> Count:
+def _count(train: TrainFacts, audience: Audience) -> BoardCount:
     was_read = train.requests_read_at is not None
-    return Count(
-        value=train.shown if was_read or train.shown else None,
+    return BoardCount(
+        # None read, while it could not be read, is not none.
+        value=train.shown or (0 if was_read and train.requests_unavailable_since is None else None),
         at=train.requests_read_at,
         unavailable_since=train.requests_unavailable_since,
         reason=train.requests_unavailable_reason or (None if was_read else "they were not read yet"),
@@ -194,19 +198,19 @@ def _count(train: TrainFacts, audience: Audience) -> Count:
     )
 
 
-def _sources(stored: Stored) -> tuple[SourceShown, ...]:
-    found = [SourceShown(name="Watching bot", at=stored.last_look, trouble=None)]
+def _sources(stored: Stored) -> tuple[BoardSource, ...]:
+    found = [BoardSource(name="Watching bot", at=stored.last_look, trouble=None)]
     for train in stored.trains:
         since, reason = train.requests_unavailable_since, train.requests_unavailable_reason
         trouble = f"unavailable: {reason or 'no reason given'}" if since else None
         found.append(
-            SourceShown(name=f"Requests, {train.name}", at=since or train.requests_read_at, trouble=trouble)
+            BoardSource(name=f"Requests, {train.name}", at=since or train.requests_read_at, trouble=trouble)
         )
         unread = f"unavailable: {train.tip_reason}" if train.tip_reason else None
-        found.append(SourceShown(name=f"Branch, {train.name}", at=train.tip_at, trouble=unread))
+        found.append(BoardSource(name=f"Branch, {train.name}", at=train.tip_at, trouble=unread))
     schedules = {train.source: train for train in stored.trains}
     found += [
-        SourceShown(
+        BoardSource(
             name="Calendar" if len(schedules) == 1 else f"Calendar, {source}",
             at=train.unavailable_since or train.read_at,
             trouble="unavailable" if train.unavailable_since else None,
@@ -216,8 +220,8 @@ def _sources(stored: Stored) -> tuple[SourceShown, ...]:
     return tuple(found)
 
 
-def _shown(train: TrainFacts, build: str | None) -> TrainShown:
-    return TrainShown(
+def _shown(train: TrainFacts, build: str | None) -> BoardTrain:
+    return BoardTrain(
         name=train.name,
         title=_title(train),
         channel=train.channel,
@@ -241,8 +245,8 @@ def _shown(train: TrainFacts, build: str | None) -> TrainShown:
     )
 
 
-def _moment(moment: Moment) -> MomentShown:
-    return MomentShown(
+def _moment(moment: Moment) -> BoardMoment:
+    return BoardMoment(
         name=moment.name,
         label=moment_label(moment.name),
         at=moment.at,

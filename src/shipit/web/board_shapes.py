@@ -8,13 +8,13 @@ from datetime import datetime
 import msgspec
 
 from shipit.uplift.board import Group
-from shipit.uplift.board_rows import RowPerson, RowSize
+from shipit.uplift.board_rows import FormState, RowPerson, RowSize
 from shipit.uplift.standing import Actor, Colour, StandingKey
 from shipit.uplift.types import RequestState
 from shipit.uplift.verdicts import Verdict
 
 
-class Count(msgspec.Struct, frozen=True, kw_only=True):
+class BoardCount(msgspec.Struct, frozen=True, kw_only=True):
     """How many open requests. value: as last read at `at`; null while they were never read.
 
     unavailable_since, reason: why there is no newer one. restricted: how many more there are that are not
@@ -28,15 +28,15 @@ class Count(msgspec.Struct, frozen=True, kw_only=True):
     restricted: int | None
 
 
-class Tab(msgspec.Struct, frozen=True, kw_only=True):
+class BoardTab(msgspec.Struct, frozen=True, kw_only=True):
     """A train to switch to."""
 
     name: str
     title: str
-    count: Count
+    count: BoardCount
 
 
-class MomentShown(msgspec.Struct, frozen=True, kw_only=True):
+class BoardMoment(msgspec.Struct, frozen=True, kw_only=True):
     """A moment of the calendar that is to come."""
 
     name: str
@@ -46,7 +46,7 @@ class MomentShown(msgspec.Struct, frozen=True, kw_only=True):
     is_milestone: bool
 
 
-class TrainShown(msgspec.Struct, frozen=True, kw_only=True):
+class BoardTrain(msgspec.Struct, frozen=True, kw_only=True):
     """The train. build: name of the next build ("147.0b4"). tip_reason: why its branch cannot be read."""
 
     name: str
@@ -62,8 +62,8 @@ class TrainShown(msgspec.Struct, frozen=True, kw_only=True):
     stage: str
     stage_words: str
     build: str | None
-    next_build: MomentShown | None
-    moments: tuple[MomentShown, ...]
+    next_build: BoardMoment | None
+    moments: tuple[BoardMoment, ...]
     owner: str | None
     source: str
     read_at: datetime | None
@@ -71,7 +71,7 @@ class TrainShown(msgspec.Struct, frozen=True, kw_only=True):
     note: str | None
 
 
-class SourceShown(msgspec.Struct, frozen=True, kw_only=True):
+class BoardSource(msgspec.Struct, frozen=True, kw_only=True):
     """How fresh a source is. trouble: why it cannot be read now, null while it can."""
 
     name: str
@@ -79,7 +79,7 @@ class SourceShown(msgspec.Struct, frozen=True, kw_only=True):
     trouble: str | None
 
 
-class GroupShown(msgspec.Struct, frozen=True, kw_only=True):
+class BoardGroup(msgspec.Struct, frozen=True, kw_only=True):
     """A group of rows: who has to act."""
 
     key: Group
@@ -87,7 +87,7 @@ class GroupShown(msgspec.Struct, frozen=True, kw_only=True):
     why: str
 
 
-class Status(msgspec.Struct, frozen=True, kw_only=True):
+class BoardStatus(msgspec.Struct, frozen=True, kw_only=True):
     """How a request stands on a train. detail: a few words more, "" where none are needed."""
 
     request: str
@@ -101,7 +101,7 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     at: datetime | None
 
 
-class DecidedShown(msgspec.Struct, frozen=True, kw_only=True):
+class BoardDecided(msgspec.Struct, frozen=True, kw_only=True):
     """What was decided here. state: of its writes ("held" while it can be taken back)."""
 
     verdict: Verdict
@@ -131,13 +131,13 @@ class BoardRow(msgspec.Struct, frozen=True, kw_only=True):
     who: RowPerson | None
     requested_at: datetime | None
     risk: str | None
-    has_form: bool
+    form: FormState
     size: RowSize | None
     disagrees: tuple[str, ...]
     says: str
-    here: Status
-    others: dict[str, Status]
-    decided: DecidedShown | None
+    here: BoardStatus
+    others: dict[str, BoardStatus]
+    decided: BoardDecided | None
     digest: str | None
     revision: int
 
@@ -148,11 +148,11 @@ class BoardAnswer(msgspec.Struct, frozen=True, kw_only=True):
     groups: all there are, in order.
     """
 
-    train: TrainShown
-    tabs: tuple[Tab, ...]
-    count: Count
+    train: BoardTrain
+    tabs: tuple[BoardTab, ...]
+    count: BoardCount
     as_of: datetime | None
-    sources: tuple[SourceShown, ...]
-    groups: tuple[GroupShown, ...]
+    sources: tuple[BoardSource, ...]
+    groups: tuple[BoardGroup, ...]
     rows: tuple[BoardRow, ...]
     more: bool

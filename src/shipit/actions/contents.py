@@ -126,9 +126,9 @@ def _count(number: int) -> str:
 
 
 async def _settled(connection: Connection, stored: Stored, step: StepDefinition) -> set[int] | None:
-    """The bugs that were there when the build began; None while it waits."""
+    """The bugs that were there when the build began, also without the rest; None while it waits."""
     node = stored.facts.nodes[step.uid]
-    if node.state is not State.SUCCESS:
+    if not node.attempt or node.state not in (State.SUCCESS, State.SKIPPED):
         return None
     row = await steps.read(connection, KIND, key(stored.facts.uid, step.uid, node.attempt))
     known: dict[str, Any] = row.memory if row is not None else {}

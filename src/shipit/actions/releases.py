@@ -12,7 +12,7 @@ import msgspec
 from shipit.actions.persons import ADMIN, PIPELINE, Actor
 from shipit.actions.pipelines import rollback_uid
 from shipit.pipeline.forecast import LEAST_HISTORY, Forecast, forecast, quantile
-from shipit.pipeline.standing import Reason, standing, summary, what_starts
+from shipit.pipeline.standing import Reason, by_title, standing, summary, what_starts
 from shipit.pipeline.states import State, Status
 from shipit.pipeline.transition import is_satisfied
 from shipit.pipeline.types import Signature, StepDefinition, Stop, key
@@ -150,7 +150,7 @@ async def release(
         description=definition.description,
         status=stored.status,
         headline=headline(stored.facts, now),
-        sentence=summary(stored.facts, now),
+        sentence=summary(stored.facts, now, name=by_title),
         tally=tally(stored.facts, now),
         created_by=stored.created_by,
         created_at=stored.created_at,
@@ -186,7 +186,7 @@ def line(stored: Stored, now: datetime) -> ReleaseLine:
         description=definition.description,
         status=stored.status,
         headline=headline(stored.facts, now),
-        sentence=summary(stored.facts, now),
+        sentence=summary(stored.facts, now, name=by_title),
         tally=tally(stored.facts, now),
         done=sum(is_satisfied(step, stored.facts.nodes[step.uid]) for step in definition.steps),
         steps=len(definition.steps),
@@ -225,14 +225,14 @@ def may_act(by: Actor, product: str, phase: str) -> bool:
 def _step(stored: Stored, step: StepDefinition, took: Sequence[float], now: datetime) -> StepView:
     facts = stored.facts
     node = facts.nodes[step.uid]
-    told, short = standing(facts, step, now), word(facts, step, now)
+    told, short = standing(facts, step, now, name=by_title), word(facts, step, now)
     is_running = (
         node.state is State.IN_PROGRESS and node.started_at is not None and len(took) >= LEAST_HISTORY
     )
     begun = node.started_at if is_running else None
     return StepView(
         uid=step.uid,
-        title=step.description or step.uid.replace("_", " "),
+        title=by_title(step),
         kind="remote" if step.api_url is not None else step.kind or "",
         phase=step.phase,
         requires=step.requires,

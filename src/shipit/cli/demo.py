@@ -21,6 +21,7 @@ import click
 from shipit.actions.my_keys import Whose, enter
 from shipit.actions.persons import Actor
 from shipit.bot.watching import watch
+from shipit.cli import demo_releases
 from shipit.cli.demo_listener import run_listener, with_listener
 from shipit.cli.opening import bot_doors
 from shipit.cli.serve import authenticator, configure_logging, login_service
@@ -137,8 +138,10 @@ def _work_folder(folder: Path) -> Iterator[Path]:
 
 def _seeded(world: World, work: Path) -> tuple[Seeded, str]:
     seeded = seed(world, work / "product.git")
-    token = world.taskcluster.add_client(BOT_CLIENT, (*BOT_SCOPES, "notify:email:*"))
+    runs = ("hooks:trigger-hook:*", "hooks:list-last-fires:*", "queue:*", "auth:get-client:*")
+    token = world.taskcluster.add_client(BOT_CLIENT, (*BOT_SCOPES, "notify:email:*", *runs))
     world.taskcluster.add_client(MANAGER_CLIENT, MANAGER_SCOPES)
+    demo_releases.prepare(world)
     return seeded, token
 
 
@@ -187,7 +190,11 @@ def _settings(world: World, seeded: tuple[Seeded, str], url: str, *, port: int, 
         bot=Bot(cache=str(work / "cache"), look_seconds=LOOK_SECONDS),
         repositories=repositories,
         trains=(_rule("beta"), _rule("release"), *older, _rule("esr{major}", suffix="_esr")),
-        steps=Steps(allow_loopback=True),
+        steps=Steps(
+            allow_loopback=True,
+            balrog_url=world.balrog.api_url,
+            balrog_token=Secret(demo_releases.BALROG_TOKEN),
+        ),
         decisions=Decisions(enabled=True),
         secret_key=(Secret(secrets.token_urlsafe(32)),),
     )
@@ -246,6 +253,8 @@ async def _all_doors(world: World, settings: Settings, url: str, engineer: Path,
                     run_runner(settings, database, doors.send, stop),
                     run_pipelines(step_doors(settings, session, database), stop, database_url=url),
                     run_decisions(outside, stop, database_url=url),
+                    demo_releases.tell(world, database, stop),
+                    demo_releases.seed(world, database, stop),
                 ),
             ):
                 await stop.wait()

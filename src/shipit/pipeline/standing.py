@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime
 from enum import StrEnum
 
@@ -42,12 +43,25 @@ class Standing(msgspec.Struct, frozen=True, kw_only=True):
     by: datetime | None = None
 
 
-def standing(facts: Facts, step: StepDefinition, now: datetime) -> Standing:
-    """How one step stands."""
+Naming = Callable[[StepDefinition], str]
+
+
+def by_uid(step: StepDefinition) -> str:
+    """As commands and the API name it."""
+    return step.uid
+
+
+def by_title(step: StepDefinition) -> str:
+    """As pages name it."""
+    return step.description or step.uid.replace("_", " ")
+
+
+def standing(facts: Facts, step: StepDefinition, now: datetime, *, name: Naming = by_uid) -> Standing:
+    """How one step stands. name: how other steps are called in the sentence."""
     node = facts.nodes[step.uid]
     match node.state:
         case State.BLOCKED:
-            return _blocked(facts, step)
+            return _blocked(facts, step, name)
         case State.READY:
             return _ready(facts, step, node, now)
         case State.IN_PROGRESS:
@@ -82,7 +96,7 @@ def standing(facts: Facts, step: StepDefinition, now: datetime) -> Standing:
             return Standing(reason=Reason.SKIPPED, sentence=f"skipped by {node.by}{_because(node.note)}")
 
 
-def summary(facts: Facts, now: datetime) -> str:
+def summary(facts: Facts, now: datetime, *, name: Naming = by_uid) -> str:
     """One sentence about the whole pipeline."""
     status = fold(facts)
     steps = facts.definition.steps
@@ -91,7 +105,7 @@ def summary(facts: Facts, now: datetime) -> str:
     if status is Status.SUCCESS:
         return f"all {len(steps)} steps are done"
     shown = [
-        f"{step.uid}: {standing(facts, step, now).sentence}"
+        f"{name(step)}: {standing(facts, step, now, name=name).sentence}"
         for step in steps
         if facts.nodes[step.uid].state not in (State.BLOCKED, State.SUCCESS, State.SKIPPED, State.CANCELLED)
     ]
@@ -114,18 +128,19 @@ def what_starts(facts: Facts, uid: str) -> tuple[str, ...]:
     )
 
 
-def _blocked(facts: Facts, step: StepDefinition) -> Standing:
+def _blocked(facts: Facts, step: StepDefinition, name: Naming) -> Standing:
     steps = {each.uid: each for each in facts.definition.steps}
-    waits = [uid for uid in step.requires if not is_satisfied(steps[uid], facts.nodes[uid])]
+    waits = [steps[uid] for uid in step.requires if not is_satisfied(steps[uid], facts.nodes[uid])]
     ended = (State.FAILURE, State.TIMED_OUT, State.CANCELLED)
-    failed = [uid for uid in waits if facts.nodes[uid].state in ended]
+    failed = [each for each in waits if facts.nodes[each.uid].state in ended]
     if failed:
+        names = [name(each) for each in failed]
         return Standing(
             reason=Reason.REQUIREMENT_FAILED,
-            sentence=f"cannot start: {_list(failed)} did not succeed; retry or skip {_it(failed)}",
-            who=_owner(facts, steps[failed[0]]),
+            sentence=f"cannot start: {_list(names)} did not succeed; retry or skip {_it(names)}",
+            who=_owner(facts, failed[0]),
         )
-    return Standing(reason=Reason.WAITS_FOR_STEPS, sentence=f"waits for {_list(waits)}")
+    return Standing(reason=Reason.WAITS_FOR_STEPS, sentence=f"waits for {_list([*map(name, waits)])}")
 
 
 def _ready(facts: Facts, step: StepDefinition, node: Node, now: datetime) -> Standing:

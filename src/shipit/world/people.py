@@ -12,7 +12,12 @@ LOGIN_SCOPES = ("project:shipit:*",)
 MANAGER = Person(
     "demo/rosa",
     "Rosa, release manager: decides on every train, sees security bugs",
-    ("project:shipit:user", "project:shipit:decide/*", "project:shipit:restricted"),
+    (
+        "project:shipit:user",
+        "project:shipit:decide/*",
+        "project:shipit:restricted",
+        "project:shipit:sign/relman",
+    ),
 )
 TRAINEE = Person(
     "demo/theo",

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import datetime, timedelta
 
+from shipit.world.balrog import FakeBalrog
 from shipit.world.bridge import Bridge
 from shipit.world.bugzilla import FakeBugzilla
 from shipit.world.lando import FakeLando
@@ -41,12 +42,13 @@ class World:
         self.taskcluster = FakeNotices(now)
         self.schedule = FakeSchedule(now=now)
         self.lando = FakeLando(now)
+        self.balrog = FakeBalrog(now)
         self.bridge = Bridge(self.bugzilla, self.phabricator)
 
     @property
     def services(self) -> tuple[Fake, ...]:
         """All of them."""
-        return (self.bugzilla, self.phabricator, self.taskcluster, self.schedule, self.lando)
+        return (self.bugzilla, self.phabricator, self.taskcluster, self.schedule, self.lando, self.balrog)
 
     @classmethod
     @asynccontextmanager

@@ -30,9 +30,16 @@ export interface Layout {
 export function layout(steps: readonly Step[]): Layout {
   const places = new Map<string, Place>();
   const filled: number[] = [];
-  for (const step of steps) {
+  const { ordered, starts } = byPhase(steps);
+  let phase = ordered[0]?.phase;
+  let start = 0;
+  for (const step of ordered) {
+    if (starts && step.phase !== phase) {
+      phase = step.phase;
+      start = filled.length;
+    }
     const before = step.requires.map((uid) => places.get(uid)).filter((place) => place !== undefined);
-    const column = Math.max(-1, ...before.map((place) => place.column)) + 1;
+    const column = Math.max(start - 1, ...before.map((place) => place.column)) + 1;
     places.set(step.uid, { column, row: 0 });
     filled[column] = (filled[column] ?? 0) + 1;
   }
@@ -41,6 +48,14 @@ export function layout(steps: readonly Step[]): Layout {
     settle(steps.filter((step) => places.get(step.uid)!.column === column), places, rows);
   }
   return { columns: Math.max(1, filled.length), rows, places, edges: reduced(steps), phases: phases(steps, places) };
+}
+
+/** Phase after phase, where none requires a step of a later one; else as they come. */
+function byPhase(steps: readonly Step[]): { ordered: Step[]; starts: boolean } {
+  const names = [...new Set(steps.map((step) => step.phase))];
+  const rank = new Map(steps.map((step) => [step.uid, names.indexOf(step.phase)]));
+  const starts = steps.every((step) => step.requires.every((uid) => (rank.get(uid) ?? 0) <= rank.get(step.uid)!));
+  return { ordered: starts ? [...steps].sort((a, b) => rank.get(a.uid)! - rank.get(b.uid)!) : [...steps], starts };
 }
 
 /** Rows of one column: each near the middle of what it follows, none twice. */

@@ -49,6 +49,19 @@ export function firstOfAll(steps: readonly Step[]): Step | undefined {
   );
 }
 
+/** What the end of a step starts, in words: at once, or as soon as others are done too. */
+export function effect(release: Release, step: Step): string {
+  const isOver = (uid: string): boolean => ["success", "skipped"].includes(release.steps.find((each) => each.uid === uid)?.state ?? "");
+  const title = (uid: string): string => release.steps.find((each) => each.uid === uid)?.title ?? uid;
+  const found = release.steps
+    .filter((each) => each.state === "blocked" && each.requires.includes(step.uid))
+    .map((each) => {
+      const others = each.requires.filter((uid) => uid !== step.uid && !isOver(uid)).map(title);
+      return others.length ? `starts ${each.title} as soon as ${named(others)} ${others.length === 1 ? "is" : "are"} done` : `starts ${each.title}`;
+    });
+  return found.length ? named(found) : "starts nothing else";
+}
+
 /** "A, B and 3 more" */
 export function named(names: readonly string[], most = 6): string {
   const rest = names.length - most;

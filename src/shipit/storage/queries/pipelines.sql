@@ -144,7 +144,7 @@ select uid, status from pipelines where uid = any(%(uids)s)
 -- name: uplifts_steps
 -- The uplifts steps of the newest pipelines of a product before this one that found what their build contains.
 select s.memory from pipelines p
-join pipeline_steps n on n.pipeline = p.uid and n.kind = 'uplifts' and n.state = 'success'
+join pipeline_steps n on n.pipeline = p.uid and n.kind = 'uplifts' and n.state in ('success', 'skipped')
 join steps s on s.kind = 'uplifts' and s.uid = p.uid || '.' || n.uid || '.' || n.attempt
 where p.product = %(product)s and p.created_at < %(before)s and p.status <> 'cancelled'
     and s.parameters ->> 'train' = %(train)s

@@ -4,7 +4,9 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import contextlib
+import hashlib
 import secrets
 import socket
 from collections.abc import AsyncIterator, Callable
@@ -108,16 +110,20 @@ class FakeLogin:
         self.gone: set[str] = set()
         self.failure: Exception | None = None
         self.asked: list[str] = []
+        self.challenges: set[str] = set()
         self.expires = datetime.now(UTC) + timedelta(hours=6)
 
-    def authorize_url(self, *, redirect_uri: str, state: str) -> str:
+    def authorize_url(self, *, redirect_uri: str, state: str, challenge: str) -> str:
+        self.challenges.add(challenge)
         return f"https://tc.example.com/login/oauth/authorize?redirect_uri={redirect_uri}&state={state}"
 
-    async def redeem(self, code: str, *, redirect_uri: str) -> Granted:
+    async def redeem(self, code: str, *, redirect_uri: str, verifier: str) -> Granted:
         if self.failure is not None:
             raise self.failure
         who = code.removeprefix("code-")
-        if who not in self.people or redirect_uri != f"{PUBLIC_URL}/login/callback":
+        digest = hashlib.sha256(verifier.encode()).digest()
+        is_ours = base64.urlsafe_b64encode(digest).decode().rstrip("=") in self.challenges
+        if who not in self.people or not is_ours or redirect_uri != f"{PUBLIC_URL}/login/callback":
             raise NotAuthenticated("Taskcluster's login answered 403")
         return Granted(client_of(who), self.people[who], self.expires)
 

@@ -20,6 +20,9 @@ from shipit.world.taskcluster import FakeTaskcluster
 CALLBACK = "https://shipit.example.com/login/callback"
 PERSON = "mozilla-auth0/ad|Mozilla-LDAP|ryan"
 SCOPES = ("project:shipit:*",)
+# of RFC 7636, appendix B
+VERIFIER = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk"
+CHALLENGE = "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM"
 
 
 @pytest.fixture
@@ -49,7 +52,9 @@ async def came_back(session: aiohttp.ClientSession, url: str) -> dict[str, list[
 
 
 async def code_of(session: aiohttp.ClientSession, login: TaskclusterLogin) -> str:
-    back = await came_back(session, login.authorize_url(redirect_uri=CALLBACK, state="s"))
+    back = await came_back(
+        session, login.authorize_url(redirect_uri=CALLBACK, state="s", challenge=CHALLENGE)
+    )
     assert back["state"] == ["s"]
     return back["code"][0]
 
@@ -57,7 +62,7 @@ async def code_of(session: aiohttp.ClientSession, login: TaskclusterLogin) -> st
 async def test_a_code_is_worth_the_persons_scopes_as_far_as_they_were_asked_for(
     session: aiohttp.ClientSession, fake: FakeTaskcluster, login: TaskclusterLogin
 ) -> None:
-    granted = await login.redeem(await code_of(session, login), redirect_uri=CALLBACK)
+    granted = await login.redeem(await code_of(session, login), redirect_uri=CALLBACK, verifier=VERIFIER)
     assert granted.client_id.startswith(f"{PERSON}/shipit-")
     assert sorted(granted.scopes) == ["project:shipit:decide/beta", "project:shipit:user"]
     assert abs(granted.expires - datetime.now(UTC) - timedelta(hours=2)) < timedelta(minutes=1)
@@ -66,7 +71,9 @@ async def test_a_code_is_worth_the_persons_scopes_as_far_as_they_were_asked_for(
 async def test_what_a_client_may_is_asked_anew(
     session: aiohttp.ClientSession, fake: FakeTaskcluster, login: TaskclusterLogin
 ) -> None:
-    client = (await login.redeem(await code_of(session, login), redirect_uri=CALLBACK)).client_id
+    client = (
+        await login.redeem(await code_of(session, login), redirect_uri=CALLBACK, verifier=VERIFIER)
+    ).client_id
     assert await login.granted(client) is not None
     fake.logins.add_person(PERSON, "Ryan", ["project:shipit:user"])
     fake.logins.scan()
@@ -79,10 +86,10 @@ async def test_a_bad_code_and_another_callback_are_worth_nothing(
     session: aiohttp.ClientSession, login: TaskclusterLogin
 ) -> None:
     with pytest.raises(NotAuthenticated):
-        await login.redeem("made-up", redirect_uri=CALLBACK)
+        await login.redeem("made-up", redirect_uri=CALLBACK, verifier=VERIFIER)
     code = await code_of(session, login)
     with pytest.raises(NotAuthenticated):
-        await login.redeem(code, redirect_uri="https://evil.example.com/login/callback")
+        await login.redeem(code, redirect_uri="https://evil.example.com/login/callback", verifier=VERIFIER)
 
 
 async def test_scopes_other_than_the_registered_are_refused(
@@ -91,7 +98,9 @@ async def test_scopes_other_than_the_registered_are_refused(
     greedy = TaskclusterLogin(
         session, Taskcluster(session, fake.url), client_id="shipit", scopes=("*",), hours=2
     )
-    back = await came_back(session, greedy.authorize_url(redirect_uri=CALLBACK, state="s"))
+    back = await came_back(
+        session, greedy.authorize_url(redirect_uri=CALLBACK, state="s", challenge=CHALLENGE)
+    )
     assert back == {"error": ["invalid_scope"], "state": ["s"]}
 
 
@@ -107,7 +116,7 @@ async def test_a_taskcluster_in_trouble_is_unavailable_and_no_secret_is_said(
     code = await code_of(session, login)
     fake.fail(trouble, containing=where)
     with pytest.raises(Unavailable) as said:
-        await login.redeem(code, redirect_uri=CALLBACK)
+        await login.redeem(code, redirect_uri=CALLBACK, verifier=VERIFIER)
     assert code not in str(said.value)
 
 
@@ -117,4 +126,12 @@ async def test_without_the_scope_to_look_clients_up_it_says_so(
     code = await code_of(session, login)
     fake.roles.scopes["anonymous"] = []
     with pytest.raises(Unavailable, match="auth:get-client:"):
-        await login.redeem(code, redirect_uri=CALLBACK)
+        await login.redeem(code, redirect_uri=CALLBACK, verifier=VERIFIER)
+
+
+async def test_a_code_is_worth_nothing_without_the_verifier_of_its_browser(
+    session: aiohttp.ClientSession, login: TaskclusterLogin
+) -> None:
+    code = await code_of(session, login)
+    with pytest.raises(NotAuthenticated):
+        await login.redeem(code, redirect_uri=CALLBACK, verifier="another" * 7)

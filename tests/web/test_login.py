@@ -4,6 +4,8 @@
 from __future__ import annotations
 
 import asyncio
+import base64
+import hashlib
 import re
 from datetime import UTC, datetime, timedelta
 from http.cookies import SimpleCookie
@@ -397,6 +399,13 @@ def test_no_text_leads_to_another_host(text: str) -> None:
 @given(st.lists(st.integers(0, 10**6).map(lambda n: Begun(f"{n:032d}", f"/p/{n}")), max_size=6))
 def test_logins_under_way_are_read_as_they_were_written(under_way: list[Begun]) -> None:
     assert returning.read(returning.written(under_way)) == under_way
+
+
+def test_the_challenge_is_that_of_rfc_7636() -> None:
+    begun = Begun("n" * 43, "/")
+    digest = hashlib.sha256(begun.verifier.encode()).digest()
+    assert begun.challenge == base64.urlsafe_b64encode(digest).decode().rstrip("=")
+    assert len(begun.verifier) == 43 and len({begun.state, begun.verifier, begun.challenge, begun.nonce}) == 4
 
 
 def test_the_cookie_of_logins_never_grows_beyond_what_browsers_keep() -> None:

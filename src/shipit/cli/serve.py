@@ -119,11 +119,11 @@ class _Login:
     def __init__(self, asked: TaskclusterLogin) -> None:
         self._asked = asked
 
-    def authorize_url(self, *, redirect_uri: str, state: str) -> str:
-        return self._asked.authorize_url(redirect_uri=redirect_uri, state=state)
+    def authorize_url(self, *, redirect_uri: str, state: str, challenge: str) -> str:
+        return self._asked.authorize_url(redirect_uri=redirect_uri, state=state, challenge=challenge)
 
-    async def redeem(self, code: str, *, redirect_uri: str) -> Granted:
-        return _granted(await self._asked.redeem(code, redirect_uri=redirect_uri))
+    async def redeem(self, code: str, *, redirect_uri: str, verifier: str) -> Granted:
+        return _granted(await self._asked.redeem(code, redirect_uri=redirect_uri, verifier=verifier))
 
     async def granted(self, client_id: str) -> Granted | None:
         client = await self._asked.granted(client_id)

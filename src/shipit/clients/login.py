@@ -44,25 +44,31 @@ class TaskclusterLogin:
         self._minutes = max(1, round(hours * 60))
         self._door = Door(session, SERVICE, calls=calls, timeout=timeout, attempts=2)
 
-    def authorize_url(self, *, redirect_uri: str, state: str) -> str:
-        """Where a browser asks Taskcluster to let its person in."""
+    def authorize_url(self, *, redirect_uri: str, state: str, challenge: str) -> str:
+        """Where a browser asks Taskcluster to let its person in.
+
+        challenge: of PKCE; deployments that do not know it ignore it.
+        """
         question = {
             "response_type": "code",
             "client_id": self._client_id,
             "redirect_uri": redirect_uri,
             "scope": " ".join(self._scopes),
             "state": state,
+            "code_challenge": challenge,
+            "code_challenge_method": "S256",
             "expires": f"{self._minutes} minutes",
         }
         return f"{self._root}/login/oauth/authorize?{urlencode(question)}"
 
-    async def redeem(self, code: str, *, redirect_uri: str) -> Client:
+    async def redeem(self, code: str, *, redirect_uri: str, verifier: str) -> Client:
         """The client that a code stands for. Raises NotAuthenticated when it stands for none, Unavailable."""
         form = {
             "grant_type": "authorization_code",
             "code": code,
             "redirect_uri": redirect_uri,
             "client_id": self._client_id,
+            "code_verifier": verifier,
         }
         answer = await self._door.ask("POST", f"{self._root}/login/oauth/token", form=form, limit=_LIMIT)
         token = _text(_judged(answer), "access_token")

@@ -67,7 +67,9 @@ async def begin(request: Asked) -> Answer:
         return _away(f"{public.rstrip('/')}/login?at=public&next={quote(path, safe='')}")
     begun = Begun(secrets.token_urlsafe(32), path)
     under_way = [*_under_way(request, sessions), begun]
-    to = service.authorize_url(redirect_uri=_callback_url(things), state=begun.state)
+    to = service.authorize_url(
+        redirect_uri=_callback_url(things), state=begun.state, challenge=begun.challenge
+    )
     return _away(to, _login_cookie(sessions, returning.written(under_way)))
 
 
@@ -97,7 +99,9 @@ async def finish(request: Asked) -> Answer:
     if query.error or not query.code:
         return _failed(HTTPStatus.UNAUTHORIZED, _said(query.error), begun.path, left)
     try:
-        granted = await service.redeem(query.code, redirect_uri=_callback_url(things))
+        granted = await service.redeem(
+            query.code, redirect_uri=_callback_url(things), verifier=begun.verifier
+        )
     except (NotAuthenticated, Unavailable) as error:
         log.warning("login failed", error=type(error).__name__, detail=error.detail)
         return _failed(HTTPStatus(error.status), _sentence(error), begun.path, left)

@@ -30,8 +30,21 @@ class Begun(NamedTuple):
     @property
     def state(self) -> str:
         """What goes through Taskcluster and comes back."""
-        digest = hashlib.sha256(b"shipit login " + self.nonce.encode()).digest()
-        return base64.urlsafe_b64encode(digest).decode().rstrip("=")
+        return _hashed("shipit login " + self.nonce)
+
+    @property
+    def verifier(self) -> str:
+        """Of PKCE (RFC 7636): comes with the code, and only from where this nonce is known."""
+        return _hashed("shipit verifier " + self.nonce)
+
+    @property
+    def challenge(self) -> str:
+        """Of PKCE, method S256: what Taskcluster compares the verifier with."""
+        return _hashed(self.verifier)
+
+
+def _hashed(text: str) -> str:
+    return base64.urlsafe_b64encode(hashlib.sha256(text.encode()).digest()).decode().rstrip("=")
 
 
 def own_path(given: str | None) -> str:

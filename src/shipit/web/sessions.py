@@ -47,10 +47,10 @@ class Granted(msgspec.Struct, frozen=True):
 class LoginService(Protocol):
     """Taskcluster's OAuth2 login, as the web service needs it."""
 
-    def authorize_url(self, *, redirect_uri: str, state: str) -> str:
-        """Where the browser is sent to."""
+    def authorize_url(self, *, redirect_uri: str, state: str, challenge: str) -> str:
+        """Where the browser is sent to. challenge: of PKCE, S256."""
 
-    async def redeem(self, code: str, *, redirect_uri: str) -> Granted:
+    async def redeem(self, code: str, *, redirect_uri: str, verifier: str) -> Granted:
         """What a code is worth. Raises NotAuthenticated when nothing, Unavailable."""
 
     async def granted(self, client_id: str) -> Granted | None:

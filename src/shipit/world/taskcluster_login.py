@@ -6,6 +6,8 @@ Where the real one asks a login provider who somebody is, this one lets them cho
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import re
 import secrets
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -54,6 +56,7 @@ class _Code:
     scopes: tuple[str, ...]
     ends: datetime
     expires: datetime
+    challenge: str
 
 
 class Logins:
@@ -118,7 +121,8 @@ class Logins:
         )
         page = (
             '<!doctype html><html lang="en"><head><meta charset="utf-8"><title>Fake Taskcluster</title>'
-            '<meta name="viewport" content="width=device-width, initial-scale=1"><link rel="icon" href="data:,">'
+            '<meta name="viewport" content="width=device-width, initial-scale=1">'
+            '<link rel="icon" href="data:,">'
             "<style>body{font:16px system-ui;max-width:40rem;margin:3rem auto;padding:0 1rem}"
             "button{font:inherit;padding:.4rem .8rem}small{color:#555}</style></head><body>"
             "<h1>Log in to Ship It as…</h1><p>This Taskcluster is a fake. The real one asks your login "
@@ -155,6 +159,7 @@ class Logins:
             scopes=intersection(asked, self._roles.expanded(self.people[identity].scopes)),
             ends=now + CODE_LIFE,
             expires=now + lasts,
+            challenge=query.get("code_challenge", ""),
         )
         return _back(query, code=code)
 
@@ -167,6 +172,7 @@ class Logins:
             and form.get("redirect_uri") == code.redirect_uri
             and form.get("client_id") == code.registered.client_id
             and self._now() < code.ends
+            and (not code.challenge or code.challenge == _s256(str(form.get("code_verifier", ""))))
         )
         if code is None or not is_good:
             body = {"error": "invalid_grant", "error_description": "Invalid authorization code"}
@@ -206,6 +212,10 @@ def intersection(asked: Iterable[str], held: Iterable[str]) -> tuple[str, ...]:
                     found[narrow] = None
                     break
     return tuple(found)
+
+
+def _s256(verifier: str) -> str:
+    return base64.urlsafe_b64encode(hashlib.sha256(verifier.encode()).digest()).decode().rstrip("=")
 
 
 def _from_now(text: str) -> timedelta | None:

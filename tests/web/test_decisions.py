@@ -6,6 +6,7 @@ from __future__ import annotations
 import contextlib
 import logging
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime
 from typing import Any
 
 import httpx
@@ -16,6 +17,9 @@ from fixtures_decisions import DECIDES, MIRA, ROSA, SECURITY, Desk, desked
 from fixtures_postgres import Server
 from fixtures_web import CAST, Service, running
 from shipit.cli.writing import whose_of
+from shipit.merge.advice import Advice, Prerequisite
+from shipit.merge.types import Outcome
+from shipit.uplift.report import Searched, SearchesReport
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -127,6 +131,34 @@ async def test_a_mismatch_answers_with_what_changed_and_a_new_preview(both: Both
         "PUT", "/api/decisions/without-a-look", {"verdict": "approve", "requests": both.desk.uids(bug)}
     )
     assert (unseen.status_code, unseen.json()["field"]) == (400, "seen")
+
+
+async def test_an_approval_whose_prerequisite_is_not_approved_says_so(both: Both) -> None:
+    first, bug = both.desk.file("beta"), both.desk.file("beta")
+    await both.desk.read()
+    ((uid, digest, tip),) = both.desk.query(
+        "select r.uid, r.series_digest, t.tip from requests r join trains t on t.name = r.train where bug = %s",
+        bug,
+    )
+    need = Prerequisite("b" * 40, first, "First", 3, 0)
+    words = {"outcome": Outcome.CONFLICT, "verified": True, "reason": "why", "merges": 1}
+    facts = {"request": uid, "train": "beta", "key": "k", "searched_at": datetime.now(UTC)}
+
+    async def warned(tip: str, *more: str) -> list[str]:
+        advice = Advice(prerequisites=(need,), **words)
+        searched = Searched(advice=advice, tip=tip, series_digest=digest, **facts)
+        told = await both.service.put("/api/advice", SearchesReport(searches=(searched,)))
+        assert told.status_code == 204, told.text
+        body = {"verdict": "approve", "requests": [uid, *more]}
+        shown = (await both.ask("POST", "/api/decisions/preview", body)).json()
+        return [one["text"] for one in shown["warnings"] if one["request"] == uid]
+
+    (text,) = await warned(tip)
+    assert text.startswith(f"It merges cleanly only with bug {first} landed first")
+    # of another tip it proves nothing, and only an approval is warned of
+    assert await warned("f" * 40) == []
+    await warned(tip)
+    assert (await both.previewed("reject", bug))["warnings"] == []
 
 
 async def test_deciding_needs_the_scope_of_the_train(both: Both) -> None:

@@ -15,18 +15,20 @@ from shipit.actions.decisions_shown import (
     Blocker,
     DecisionShown,
     Preview,
+    Warned,
     decision_shown,
     preview_shown,
 )
 from shipit.actions.persons import ADMIN, Actor
 from shipit.errors import InvalidInput, Missing, NotAllowed, Refused
-from shipit.storage import decisions, keys
+from shipit.storage import advice, decisions, keys
 from shipit.storage.decisions import Line, NewDecision, Stored
 from shipit.storage.pool import Connection
 from shipit.uplift.decision_states import PartState
 from shipit.uplift.decision_types import Decider, Difference, Facts, Part, Plan, Refusal, Seen, Stamp
 from shipit.uplift.decisions import plan
-from shipit.uplift.verdicts import Wanted
+from shipit.uplift.needs import approval_warnings
+from shipit.uplift.verdicts import Verdict, Wanted
 
 DECIDE = "project:shipit:decide"
 HOLD = timedelta(seconds=10)
@@ -84,7 +86,22 @@ async def preview(
     """Exactly what a verdict would write where, as whom, and what it would not. Stores nothing."""
     facts, kept = await _facts(connection, wanted, by, see_restricted=see_restricted, house=house)
     made = plan(wanted, facts, now)
-    return preview_shown(made, facts, _blockers(made, kept, house))
+    warnings = await _warnings(connection, made, see_restricted=see_restricted)
+    return preview_shown(made, facts, _blockers(made, kept, house), warnings)
+
+
+async def _warnings(connection: Connection, made: Plan, *, see_restricted: bool) -> tuple[Warned, ...]:
+    """Of an approval: what each request needs first that is approved neither before nor with it."""
+    if made.verdict is not Verdict.APPROVE:
+        return ()
+    uids = [uid for part in made.parts for uid in part.requests]
+    found = await advice.of_requests(connection, uids, see_restricted=see_restricted)
+    return tuple(
+        Warned(uid, text)
+        for uid, one in found.items()
+        if one.is_current
+        for text in approval_warnings(one.train, one.needs, also=uids)
+    )
 
 
 async def decide(

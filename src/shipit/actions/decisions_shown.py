@@ -66,10 +66,18 @@ class PartPlanned(msgspec.Struct, frozen=True, kw_only=True):
     notes: tuple[str, ...]
 
 
+class Warned(msgspec.Struct, frozen=True):
+    """Something to know about one request, in a sentence."""
+
+    request: str
+    text: str
+
+
 class Preview(msgspec.Struct, frozen=True, kw_only=True):
     """What a verdict would write. label: for the button. as_of: when the oldest of its facts was read.
 
-    seen, stamps: send them back with the decision, unchanged. blockers: empty when it can be sent.
+    seen, stamps: send them back with the decision, unchanged. blockers: empty when it can be sent. warnings:
+    what whoever decides must know, and may decide all the same.
     """
 
     verdict: Verdict
@@ -81,6 +89,7 @@ class Preview(msgspec.Struct, frozen=True, kw_only=True):
     blockers: tuple[Blocker, ...]
     seen: dict[str, Seen]
     stamps: dict[str, Stamp]
+    warnings: tuple[Warned, ...] = ()
 
 
 class WriteShown(msgspec.Struct, frozen=True, kw_only=True):
@@ -145,7 +154,9 @@ class DecisionShown(msgspec.Struct, frozen=True, kw_only=True):
     can: tuple[str, ...]
 
 
-def preview_shown(made: Plan, facts: Facts, blockers: tuple[Blocker, ...]) -> Preview:
+def preview_shown(
+    made: Plan, facts: Facts, blockers: tuple[Blocker, ...], warnings: tuple[Warned, ...] = ()
+) -> Preview:
     """A plan as it is shown before it is sent."""
     read = [facts.bugs[part.bug].read_at for part in made.parts]
     known = [at for at in read if at is not None]
@@ -160,6 +171,7 @@ def preview_shown(made: Plan, facts: Facts, blockers: tuple[Blocker, ...]) -> Pr
         blockers=blockers,
         seen={str(part.bug): part.seen for part in made.parts},
         stamps={uid: stamp for part in made.parts for uid, stamp in part.stamps.items()},
+        warnings=warnings,
     )
 
 

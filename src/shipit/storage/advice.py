@@ -22,7 +22,8 @@ class Advised(msgspec.Struct, frozen=True, kw_only=True):
     """What the last search of a request found, and its prerequisites as they stand now.
 
     tip, series_digest: the trial that it belongs to. advice: None with `reason` where nothing could be found.
-    needs: the verified ones; seeming: those that do not merge themselves.
+    needs: the verified ones; seeming: those that do not merge themselves. is_current: of the train's tip and
+    the request's patches as they are now.
     """
 
     request: str
@@ -36,6 +37,7 @@ class Advised(msgspec.Struct, frozen=True, kw_only=True):
     engine: str
     needs: tuple[Need, ...]
     seeming: tuple[Need, ...]
+    is_current: bool
 
 
 async def save(connection: Connection, report: SearchesReport) -> int:
@@ -114,5 +116,6 @@ def _advised(row: Sequence[Any], advice: Advice | None, requests: Sequence[OpenR
         took_ms=row[7],
         engine=row[8],
         needs=needs_of(advice, requests),
+        is_current=bool(row[9]),
         seeming=stand(advice.unverified if advice is not None else (), requests),
     )

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from enum import StrEnum
 
 import msgspec
@@ -119,11 +119,14 @@ def bugs_of(advice: Advice | None) -> tuple[int, ...]:
     return tuple(dict.fromkeys(one.bug for one in advice.prerequisites if one.bug is not None))
 
 
-def approval_warnings(train: str, needs: Sequence[Need]) -> tuple[str, ...]:
-    """What whoever is about to approve a request must know: what it needs is not approved on the train."""
+def approval_warnings(train: str, needs: Sequence[Need], *, also: Collection[str] = ()) -> tuple[str, ...]:
+    """What whoever is about to approve a request must know: what it needs is not approved on the train.
+
+    also: requests (uids) that are approved with it.
+    """
     lacking: dict[str, State] = {}
     for need in needs:
-        if need.state is not State.APPROVED:
+        if need.state is not State.APPROVED and need.request not in also:
             lacking.setdefault(_whose(need.bug, need.revision), need.state)
     return tuple(
         f"It merges cleanly only with {whose} landed first, which is {_STANDS[state]} on {train}."

@@ -20,8 +20,9 @@ where advice.searched_at <= excluded.searched_at
 
 -- name: advice_of
 -- What was found for some requests, with the train that each is of; only of bugs that may be seen.
-select a.request, a.train, a.tip, a.series_digest, a.content, a.reason, a.searched_at, a.took_ms, a.engine
-from advice a join requests r on r.uid = a.request join bugs b on b.id = r.bug
+select a.request, a.train, a.tip, a.series_digest, a.content, a.reason, a.searched_at, a.took_ms, a.engine,
+    a.tip = t.tip and a.series_digest = r.series_digest
+from advice a join requests r on r.uid = a.request join bugs b on b.id = r.bug join trains t on t.name = r.train
 where a.request = any(%(requests)s) and (%(see_restricted)s or not b.is_restricted)
 
 -- name: open_on

@@ -65,9 +65,18 @@ class Decided(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def group_of(
-    asked: Asked, stands: Standing, aim: Aim, *, is_owed: bool = False, is_deferred: bool = False
+    asked: Asked,
+    stands: Standing,
+    tried: Tried | None,
+    aim: Aim,
+    *,
+    is_owed: bool = False,
+    is_deferred: bool = False,
 ) -> Group:
-    """Where a request stands on the board. is_owed: somebody was asked on the bug and owes the answer."""
+    """Where a request stands on the board. is_owed: somebody was asked on the bug and owes the answer.
+
+    A request that is tried again stays where its last trial put it: rows do not jump when a train moves.
+    """
     if asked.state is RequestState.APPROVED:
         if is_stale_approval(asked, aim):
             return Group.DECIDE
@@ -78,9 +87,19 @@ def group_of(
         return Group.DEFERRED
     if is_owed:
         return Group.ANSWER
+    if stands.key is StandingKey.RETESTING and tried is not None and tried.outcome in _AFTER:
+        return _AFTER[tried.outcome]
     return _OF_ACTOR[stands.actor]
 
 
+_AFTER = {
+    Outcome.CLEAN: Group.DECIDE,
+    Outcome.EMPTY: Group.DECIDE,
+    Outcome.LANDED: Group.DECIDE,
+    Outcome.CONFLICT: Group.BLOCKED,
+    Outcome.SKIPPED: Group.BLOCKED,
+    Outcome.MISSING: Group.BLOCKED,
+}
 _OF_ACTOR = {
     Actor.RELEASE_MANAGER: Group.DECIDE,
     Actor.AUTHOR: Group.BLOCKED,

@@ -81,13 +81,13 @@ def _row(
     build: str | None,
     now: datetime,
 ) -> BoardRow:
-    asked, aim = _asked(row, read.decided_by), _aim(train)
-    stands = standing.standing(asked, _tried(row), aim, now=now)
+    asked, tried, aim = _asked(row, read.decided_by), _tried(row), _aim(train)
+    stands = standing.standing(asked, tried, aim, now=now)
     waits = _deferred(row.given, asked, build, train.major, now)
     return BoardRow(
         uid=row.uid,
         bug=row.bug,
-        group=group_of(asked, stands, aim, is_owed=read.owed_by is not None, is_deferred=bool(waits)),
+        group=group_of(asked, stands, tried, aim, is_owed=read.owed_by is not None, is_deferred=bool(waits)),
         state=row.state,
         rank=urgency(row.keywords, severity=row.severity, tracking=row.tracking),
         summary=row.summary,

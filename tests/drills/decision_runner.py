@@ -13,7 +13,6 @@ from datetime import timedelta
 from shipit.cli.writing import outside_of
 from shipit.clients.http import open_session
 from shipit.runner.decisions import run
-from shipit.runner.writing import Outside
 from shipit.settings import Bugzilla, Decisions, Phabricator, Secret, Settings
 from shipit.storage.pool import open_pool
 
@@ -48,7 +47,7 @@ async def main(environ: dict[str, str]) -> None:
             quiet=timedelta(seconds=float(environ["QUIET"])),
             at=at,
         )
-        await run(Outside(**(values | brief)), asyncio.Event(), database_url=environ["DATABASE"], tick=0.1)
+        await run(brief, asyncio.Event(), database_url=environ["DATABASE"], tick=0.1)
 
 
 if __name__ == "__main__":

@@ -142,8 +142,10 @@ async def test_an_answer_that_comes_after_we_gave_up_doubles_nothing(database: D
         desk.world.bugzilla.fail(Trouble.SLOW, containing=f"PUT /rest/bug/{bug}", times=1, seconds=2.0)
         made = await desk.decide(V.APPROVE, bug, template="approve")
         async with runner(desk, quiet=4.0) as process:
-            while desk.query("select 1 from decision_writes where state = 'sending' and position = 1") == []:
-                await asyncio.sleep(0.02)
+            async with asyncio.timeout(40):
+                query = "select 1 from decision_writes where state = 'sending' and position = 1"
+                while not desk.query(query):
+                    await asyncio.sleep(0.02)
             await asyncio.sleep(0.2)
             process.kill()
         async with runner(desk, quiet=4.0):

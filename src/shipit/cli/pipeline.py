@@ -186,8 +186,8 @@ def sign(uid: str, comment: str, digest: str | None, group: str | None, revoke: 
     show_answer(ask("PUT", path, {"comment": comment, "digest": digest, "group": group}), shape)
 
 
-def ask(method: str, path: str, body: object = None, *, query: str = "") -> Any:
-    """One call to the backend, signed; its answer. Raises the error it tells of."""
+def ask(method: str, path: str, body: object = None, *, query: str = "", what: str = "definition") -> Any:
+    """One call to the backend, signed; its answer. Raises the error it tells of; what: is sent."""
     settings = read_settings()
     url = settings.backend.url
     if url is None:
@@ -205,8 +205,8 @@ def ask(method: str, path: str, body: object = None, *, query: str = "") -> Any:
     if answer.status < 400:
         return found
     detail = str(found.get("detail") or found.get("title")) if isinstance(found, dict) else answer.text
-    if answer.status == 400:
-        raise InvalidInput("definition", expected=detail)
+    if answer.status in (400, 422):
+        raise InvalidInput(what, expected=detail)
     error = _ERRORS.get(answer.status)
     raise error(detail) if error else Unavailable("Ship It", f"{detail} ({answer.status})")
 

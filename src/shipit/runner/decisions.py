@@ -66,12 +66,12 @@ class Runner:
         """Seal anew what an older secret sealed, so that the older one can be taken away."""
         try:
             async with self._outside.database.connection() as connection:
-                count = await keys.rotate(connection, self._outside.vault)
+                count, lost = await keys.rotate(connection, self._outside.vault)
         except ShipitError as error:
             log.warning("decisions.rotate", reason=error.detail)
         else:
-            if count:
-                log.info("decisions.rotated", keys=count)
+            if count or lost:
+                log.info("decisions.rotated", keys=count, lost=lost)
 
     async def claim(self) -> int:
         """Take up parts that are due, as many as there is room for."""

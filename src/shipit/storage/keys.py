@@ -10,7 +10,7 @@ import msgspec
 from shipit.errors import Refused
 from shipit.storage.pool import Connection
 from shipit.storage.statements import load
-from shipit.storage.vault import Sealed, Vault
+from shipit.storage.vault import Sealed, Unsealable, Vault
 
 _SQL = load("decisions")
 MOST_TRIES = 4
@@ -103,16 +103,22 @@ async def refuse(connection: Connection, person: str, system: str, used: Sealed,
     await connection.execute(_SQL["refuse_key"], values)
 
 
-async def rotate(connection: Connection, vault: Vault) -> int:
-    """Seal with the newest secret whatever an older one sealed; how many. Raises Unsealable."""
+async def rotate(connection: Connection, vault: Vault) -> tuple[int, int]:
+    """Seal with the newest secret whatever an older one sealed: (how many, how many no secret opens)."""
     found = await connection.execute(_SQL["stale_keys"], {"newest": vault.newest})
     rows = await found.fetchall()
+    lost = 0
     for person, system, text, secret in rows:
         owner = _owner(person, system)
-        fresh = vault.seal(owner, vault.open(owner, Sealed(text, secret)))
+        try:
+            fresh = vault.seal(owner, vault.open(owner, Sealed(text, secret)))
+        except Unsealable:
+            # Its owner is asked for it again; the others are no worse for it.
+            lost += 1
+            continue
         values = {"person": person, "system": system, "sealed": fresh.text, "sealed_with": fresh.secret}
         await connection.execute(_SQL["reseal"], values)
-    return len(rows)
+    return len(rows) - lost, lost
 
 
 async def note_try(connection: Connection, system: str) -> None:

@@ -70,14 +70,17 @@ class ListenerProcess:
         }
         self.process: subprocess.Popen[bytes] | None = None
 
-    def start(self, *, failpoint: str | None = None) -> None:
-        """Start it; failpoint: where it kills itself."""
+    def start(self, *, failpoint: str | None = None, shadow: bool = False) -> None:
+        """Start it; failpoint: where it kills itself; shadow: beside another, never acting."""
         environment = dict(self.environment)
         if failpoint is not None:
             environment["SHIPIT_FAILPOINT"] = failpoint
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "shipit", "listen"], env=environment, stdout=log, stderr=log
+                [sys.executable, "-m", "shipit", "listen", *(["--shadow"] if shadow else [])],
+                env=environment,
+                stdout=log,
+                stderr=log,
             )
 
     async def ready(self, *, seconds: float = 60) -> None:

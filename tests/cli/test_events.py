@@ -58,6 +58,53 @@ def test_simulate_prints_what_each_recorded_delivery_would_trigger(shared: Path)
     assert trigger["route"] == "code-coverage"
 
 
+@pytest.mark.drill
+def test_simulate_over_everything_recorded_triggers_what_its_provenance_says(
+    shared: Path, tmp_path: Path
+) -> None:
+    """The trigger results that PROVENANCE.md gives for the recorded groups, and nothing else of all the rest."""
+    known = (shared / "data" / "PROVENANCE.md").read_text()
+    central, pushed = "63519bfd42ee379f597c0357af2e712ec3cd9f50", "066cb18ba95a7efe144e729713c429e422d9f95b"
+    assert f"REVISION: {central}" in known
+    assert f"REVISION: {pushed}" in known
+    recorded = [
+        shared / "recorded",
+        *(shared / "data" / part for part in ("pulse", "mozreview", "phabricator")),
+    ]
+    facts = shared / "data" / "taskcluster"
+    told = run("simulate", *recorded, "--facts", facts, "--format", "json")
+    assert len(told) > 400
+    assert all(row.keys() >= {"key", "event", "ignored", "triggers"} for row in told)
+    assert all(bool(row["triggers"]) != bool(row["ignored"]) for row in told), "each triggers or says why not"
+    triggers = [t for row in told if row["event"] != "diff" for t in row["triggers"]]
+    assert [(t["route"], t["payload"]) for t in triggers] == [("code-coverage", {"REVISION": central})]
+    for row in told:
+        for trigger in row["triggers"] if row["event"] == "diff" else ():
+            assert trigger["payload"]["ANALYSIS_SOURCE"] == "phabricator"
+            assert trigger["payload"]["ANALYSIS_ID"].startswith("PHID-DIFF-")
+    config = tmp_path / "shipit.toml"
+    config.write_text(WIDE)
+    wide = run("simulate", *recorded, "--facts", facts, "--format", "json", SHIPIT_CONFIG=str(config))
+    assert {
+        t["payload"]["REVISION"]: t["payload"]["REPOSITORY"] for row in wide for t in row["triggers"]
+    } == {
+        central: "https://hg.mozilla.org/mozilla-central",
+        pushed: "https://hg.mozilla.org/try",
+    }
+
+
+WIDE = """
+[[routes]]
+name = "coverage"
+sink = { kind = "hook", hook = "project-releng/coverage" }
+payload = { REPOSITORY = "${repository}", REVISION = "${revision}" }
+[routes.match]
+exchange = "exchange/taskcluster-queue/v1/task-group-resolved"
+task_names = ["build-linux64-ccov*", "build-win64-ccov*"]
+repositories = ["https://hg.mozilla.org/mozilla-central", "https://hg.mozilla.org/try"]
+"""
+
+
 def test_simulate_takes_the_routes_of_the_settings(tmp_path: Path) -> None:
     config = tmp_path / "shipit.toml"
     config.write_text(

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 import json
 import os
 import random
@@ -501,6 +502,63 @@ async def test_instances_side_by_side_never_touch_each_others_queues(
     finally:
         config.kill()
         await delete_queue(Address(url=drill.broker.url), QUEUE.replace("testing", "staging"))
+
+
+async def test_a_shadow_beside_production_hears_everything_and_does_nothing(
+    drill: Drill, tmp_path: Path
+) -> None:
+    shadow = ListenerProcess(
+        tmp_path, broker=drill.broker, database=drill.database, root_url=drill.tc.url, name="shadow"
+    )
+    shadow.start(shadow=True)
+    try:
+        await shadow.ready()
+        await drill.numbers.publish(10)
+        took = await drill.all_fired()
+        journal = Database(drill.database.url, instance="testing_shadow")
+        deadline = time.monotonic() + 60
+        while await asyncio.to_thread(effect_states, journal) != {"observed": 10}:
+            assert time.monotonic() < deadline, effect_states(journal)
+            await asyncio.sleep(0.2)
+        assert len(drill.tc.tasks) == 10
+        tell("a shadow beside it", took)
+    finally:
+        shadow.kill()
+        await delete_queue(Address(url=drill.broker.url), QUEUE.replace("testing", "testing_shadow"))
+
+
+async def test_a_vhost_of_its_own_is_listened_to(
+    rabbitmq: RabbitMQ, database: Database, tmp_path: Path
+) -> None:
+    """As community Taskcluster's messages are."""
+    await asyncio.to_thread(rabbitmq.ctl, "add_vhost", "communitytc")
+    mine = f"^(queue/{USER}/.*|exchange/{USER}/.*)"
+    await asyncio.to_thread(
+        rabbitmq.ctl,
+        "set_permissions",
+        "-p",
+        "communitytc",
+        USER,
+        mine,
+        mine,
+        f"^(queue/{USER}/.*|exchange/.*)",
+    )
+    await asyncio.to_thread(rabbitmq.ctl, "set_permissions", "-p", "communitytc", "guest", ".*", ".*", ".*")
+    there = copy.copy(rabbitmq)
+    there.url, there.admin_url = f"{rabbitmq.url}communitytc", f"{rabbitmq.admin_url}communitytc"
+    tc = FakeTaskcluster()
+    async with served(tc.app()) as url:
+        tc.url = url
+        listener = ListenerProcess(tmp_path, broker=there, database=database, root_url=url)
+        drill = Drill(there, database, tc, listener)
+        await drill.numbers.declare()
+        listener.start()
+        try:
+            await listener.ready()
+            await drill.numbers.publish(5)
+            tell("a vhost of its own", await drill.all_fired())
+        finally:
+            listener.kill()
 
 
 async def test_routes_are_reloaded_and_their_bindings_follow(drill: Drill) -> None:

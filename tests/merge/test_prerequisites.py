@@ -160,6 +160,25 @@ async def test_what_came_by_a_merge_is_said_to_have_arrived_with_it(repo: Repo) 
     assert "arrived with merge" in advice.reason
 
 
+async def test_a_prerequisite_that_an_import_brought_is_said_to_have_arrived_with_its_merge(
+    repo: Repo,
+) -> None:
+    # the imported repository began with a file of the product's own name
+    begin = repo.commit(
+        "Begin elsewhere", {"a.txt": numbered(5), "sub.txt": numbered(20)}, on="other", start=""
+    )
+    other = repo.commit("Bug 7", {"sub.txt": numbered(20, l4="w"), "a.txt": numbered(5)}, on="other")
+    tree = {"a.txt": numbered(40), "sub.txt": numbered(20, l4="w")}
+    merge = repo.commit("Merge other", tree, start="main", also=["other"])
+    patch = repo.commit("Bug 8", {"sub.txt": numbered(20, l4="x")})
+    advice = await ask(repo, patch)
+    assert not (advice.verified or advice.is_unknown) and {begin, other} & {
+        one.revision for one in advice.unverified
+    }
+    assert [one.revision for one in advice.in_the_way] == [merge]
+    assert "arrived with merge" in advice.reason
+
+
 async def test_what_is_on_the_train_is_landed_and_not_searched(repo: Repo) -> None:
     patch = repo.commit("Bug 1", {"a.txt": numbered(40, l5="x")})
     advice = await ask(repo, patch, onto="main")

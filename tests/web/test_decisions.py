@@ -137,7 +137,8 @@ async def test_an_approval_whose_prerequisite_is_not_approved_says_so(both: Both
     first, bug = both.desk.file("beta"), both.desk.file("beta")
     await both.desk.read()
     ((uid, digest, tip),) = both.desk.query(
-        "select r.uid, r.series_digest, t.tip from requests r join trains t on t.name = r.train where bug = %s",
+        "select r.uid, r.series_digest, t.tip from requests r"
+        " join trains t on t.name = r.train where r.bug = %s",
         bug,
     )
     need = Prerequisite("b" * 40, first, "First", 3, 0)

@@ -199,9 +199,7 @@ def _way_words(found: Search, blockers: Sequence[Blocker]) -> str:
     first = blockers[0]
     subject = first.entry.subject[:80]
     if first.how is How.MERGE:
-        return (
-            f"conflict {where}: the file arrived with merge {first.entry.id[:12]}, which cannot be uplifted"
-        )
+        return f"conflict {where}: it arrived with merge {first.entry.id[:12]}, which cannot be uplifted"
     adapted = next((one for one in blockers if one.how is How.ADAPTED), None)
     if adapted is not None and adapted.of_main is not None:
         return (

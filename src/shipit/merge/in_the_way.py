@@ -14,6 +14,7 @@ from shipit.merge.prerequisites import Ground, Search, Stop, conflict_paths, is_
 from shipit.merge.regions import Range, before, differing, meeting
 
 MOST_SHOWN = 10
+MOST_MERGES_LOOKED_AT = 50
 
 
 class How(StrEnum):
@@ -47,6 +48,10 @@ async def in_the_way(ground: Ground, search: Search) -> list[Blocker]:
         for position, how in await _owners(ground, search, stop, path):
             entry = ground.history.at(position)
             found.setdefault((position, shown_path(path)), Blocker(entry, shown_path(path), how))
+    if not found and (merge := _brought_by(ground.history, search, stop.member)) is not None:
+        paths = conflict_paths(stop.merged)
+        where = shown_path(paths[0]) if paths else ""
+        found[merge, where] = Blocker(ground.history.at(merge), where, How.MERGE)
     named = sorted(found.values(), key=lambda one: -one.entry.position)
     return [_adapted(ground.history, search, one) for one in named[:MOST_SHOWN]]
 
@@ -73,6 +78,17 @@ async def _owners(ground: Ground, search: Search, stop: Stop, path: bytes) -> li
     ]
     merges = merges or _bringers(history, search, stop)
     return [(position, How.MERGE) for position in merges[-1:]]
+
+
+def _brought_by(history: History, search: Search, member: Entry) -> int | None:
+    """The merge of main by which a commit came that main itself never had as its newest (an import)."""
+    above = sorted(position for position in search.candidates if position > member.position)
+    merges = [position for position in above if len(history.at(position).parents) > 1]
+    for position in merges[:MOST_MERGES_LOOKED_AT]:
+        first, *others = history.at(position).parents
+        if member.position in history.apart(others, [first])[0]:
+            return position
+    return None
 
 
 def _bringers(history: History, search: Search, stop: Stop) -> list[int]:

@@ -124,3 +124,30 @@ def test_demo_told_to_stop_while_it_starts_leaves_nothing(folder: Path, after: f
         assert demo.left() == []
     finally:
         demo.process.kill()
+
+
+@pytest.mark.drill
+def test_the_demos_listener_triggers_follows_ignores_and_quarantines(folder: Path) -> None:
+    demo = Demo(folder)
+    try:
+        demo.wait_until_well()
+        url = f"http://127.0.0.1:{demo.port}/api"
+        seen: set[str] = set()
+        end = time.monotonic() + 120
+        wanted = {"Done", "Ignored", "told again", "unreadable"}
+        while not wanted <= seen:
+            assert time.monotonic() < end, seen
+            for row in httpx.get(f"{url}/events").json()["events"]:
+                seen |= {effect["standing"]["word"] for effect in row["effects"]} | {row["standing"]["word"]}
+                seen |= {"told again"} if row["told"] > 1 else set()
+                seen |= {"unreadable"} if row["state"] == "quarantined" else set()
+            time.sleep(0.5)
+        sources = httpx.get(f"{url}/sources").json()
+        assert sources["is_alive"]
+        assert {"phabricator", "pulse:code-coverage"} <= {row["name"] for row in sources["sources"]}
+        assert all(row["is_connected"] for row in sources["sources"])
+        assert demo.stop(signal.SIGTERM) < 5
+        assert demo.process.returncode == 0, demo.log.read_text()
+        assert demo.left() == []
+    finally:
+        demo.process.kill()

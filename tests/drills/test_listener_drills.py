@@ -532,18 +532,9 @@ async def test_a_vhost_of_its_own_is_listened_to(
 ) -> None:
     """As community Taskcluster's messages are."""
     await asyncio.to_thread(rabbitmq.ctl, "add_vhost", "communitytc")
-    mine = f"^(queue/{USER}/.*|exchange/{USER}/.*)"
-    await asyncio.to_thread(
-        rabbitmq.ctl,
-        "set_permissions",
-        "-p",
-        "communitytc",
-        USER,
-        mine,
-        mine,
-        f"^(queue/{USER}/.*|exchange/.*)",
-    )
-    await asyncio.to_thread(rabbitmq.ctl, "set_permissions", "-p", "communitytc", "guest", ".*", ".*", ".*")
+    mine, readable = f"^(queue/{USER}/.*|exchange/{USER}/.*)", f"^(queue/{USER}/.*|exchange/.*)"
+    for user, rights in ((USER, (mine, mine, readable)), ("guest", (".*",) * 3)):
+        await asyncio.to_thread(rabbitmq.ctl, "set_permissions", "-p", "communitytc", user, *rights)
     there = copy.copy(rabbitmq)
     there.url, there.admin_url = f"{rabbitmq.url}communitytc", f"{rabbitmq.admin_url}communitytc"
     tc = FakeTaskcluster()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MPL-2.0
-"""Writes the parts of docs/ that are made from the code: settings and rooms. Run by `make docs`."""
+"""Writes the parts of docs/ that are made from the code: settings, rooms, states. Run by `make docs`."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import Any, get_args, get_origin, get_type_hints
 import msgspec
 
 from shipit.settings import ENVIRONMENT, Settings
+from shipit.uplift import decision_states
 
 ROOT = Path(__file__).resolve().parent.parent
 HOUSE = ROOT / "src" / "shipit"
@@ -41,7 +42,7 @@ def rooms_table() -> str:
     return "\n".join(rows)
 
 
-PARTS = {"settings": settings_table, "rooms": rooms_table}
+PARTS = {"settings": settings_table, "rooms": rooms_table, "decisions": decision_states.drawing}
 
 
 def filled(text: str) -> str:

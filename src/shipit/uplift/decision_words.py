@@ -84,7 +84,7 @@ def sentence(
             return f"{count}."
         case _P.DONE:
             said = f"{count}, and read again." if writes else "There was nothing to write."
-            return f"{said} {message}".strip()
+            return f"{said} {message.rstrip('.')}." if message else said
         case _P.CHANGED:
             return f"{differs(differences)} Nothing was written."
         case _P.STUCK:

@@ -138,6 +138,7 @@ async def test_a_page_without_the_right_asks_for_nothing_of_a_security_bug(scene
 
 async def test_facts_of_the_round_stand_beside_the_form(scene: Scene) -> None:
     bug = scene.ask("beta")
+    scene.product.patch("beta", 0, 20, f"Bug {bug} - Mend part 0. r=tbrand a=rlind")
     await scene.round()
     told = await Person(scene).evidence(uid_of(scene, bug))
     by_question = {row["question"]: row for row in told["checks"]}
@@ -151,6 +152,8 @@ async def test_facts_of_the_round_stand_beside_the_form(scene: Scene) -> None:
     assert ("Tomas Brand [:tbrand]", "reviewed", 1) in records
     assert MANAGER.email not in str(told)
     assert {row["kind"] for row in told["timeline"]} >= {"landed", "requested", "trial"}
+    landings = [row["sentence"].partition(":")[0] for row in told["timeline"] if row["kind"] == "landed"]
+    assert landings == ["Lands on main", "Lands on beta"]
 
 
 @pytest.mark.parametrize(

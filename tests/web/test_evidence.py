@@ -164,6 +164,34 @@ async def test_a_request_is_told_whole(database: Database) -> None:
     assert [one["is_current"] for one in told["versions"]] == [True]
 
 
+async def test_what_was_decided_here_is_in_the_timeline(database: Database) -> None:
+    line = (
+        "insert into decision_audit (at, requests, actor, what, object, before, after, why, answer) values "
+    )
+    rows = [
+        ("approve", "", "approval-mozilla-beta ?", "approval-mozilla-beta +", "SECRET words", ""),
+        ("written", "attachment 1010", "?", "+", "", "200 SECRET"),
+    ]
+    async with running(database) as service:
+        await service.feed(told_bug())
+        with database.connect() as connection:
+            for row in rows:
+                values = (NOON, [UID], "rosa@example.com", *row)
+                connection.execute(line + "(%s, %s, %s, %s, %s, %s, %s, %s, %s)", values)  # type: ignore[arg-type]
+        said = {
+            who: [
+                one["sentence"] for one in (await read(service, who))["timeline"] if one["source"] == "board"
+            ]
+            for who in (None, "user")
+        }
+    assert said[None] == [
+        "rosa approves it here: approval-mozilla-beta ? to approval-mozilla-beta +.",
+        "rosa: written attachment 1010: ? to +.",
+    ]
+    assert said["user"][0].endswith(" (SECRET words).")
+    assert said["user"][1].endswith(" Answer: 200 SECRET.")
+
+
 async def test_strangers_see_no_address_and_no_note(database: Database) -> None:
     async with running(database) as service:
         await service.feed(told_bug())

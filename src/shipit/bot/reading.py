@@ -32,11 +32,15 @@ log = structlog.get_logger()
 
 
 class ReadBug(msgspec.Struct, frozen=True, kw_only=True):
-    """A bug as read in this round. bugzilla: root of where it was read."""
+    """A bug as read in this round. bugzilla: root of where it was read.
+
+    commits: what the mains know of it. on_trains: what the trains alone know.
+    """
 
     bug: Bug
     requests: tuple[Request, ...]
     commits: tuple[CommitFact, ...]
+    on_trains: tuple[CommitFact, ...] = ()
     revisions: Mapping[int, Revision]
     analysis: Analysis
     bugzilla: str
@@ -52,13 +56,14 @@ class Unread(msgspec.Struct, frozen=True):
 class _Around(msgspec.Struct, frozen=True, kw_only=True):
     """What was read around some bugs at once.
 
-    commits: repository → bug → what its main knows. hashes: other names of commits. silence: why Phabricator
-    did not answer, None when it did (or was not asked).
+    commits: repository → bug → what its main knows. on_trains: bug → what trains alone know. hashes: other
+    names of commits. silence: why Phabricator did not answer, None when it did (or was not asked).
     """
 
     revisions: Mapping[int, Revision]
     hashes: Mapping[str, str | None]
     commits: Mapping[str, Mapping[int, tuple[CommitFact, ...]]]
+    on_trains: Mapping[int, tuple[CommitFact, ...]]
     silence: str | None
 
 
@@ -92,6 +97,7 @@ async def read(
         revisions={} if isinstance(revisions, str) else revisions,
         hashes=await _mapped(doors, (h for want in wanted.values() for h in want.hashes)),
         commits=await _commits(doors, outlook, list(wanted)),
+        on_trains=await _on_trains(doors, outlook, list(wanted)),
         silence=silence,
     )
     one_each = (_one(doors, outlook, bugs[number], around, rules) for number in wanted)
@@ -179,6 +185,7 @@ async def _one(
         bug=bug,
         requests=requests,
         commits=tuple(commit for rows in commits.values() for commit in rows),
+        on_trains=around.on_trains.get(bug.id, ()),
         revisions={
             number: around.revisions[number] for number in numbers_of(requests) & around.revisions.keys()
         },
@@ -246,4 +253,28 @@ async def _commits(
             found[name] = await commits_of_bugs(clone.folder, main, bugs, since=since)
         except ShipitError as error:
             log.warning("clone.unread", repository=name, reason=error.detail)
+    return found
+
+
+async def _on_trains(
+    doors: Doors, outlook: Outlook, bugs: Sequence[int]
+) -> dict[int, tuple[CommitFact, ...]]:
+    """What each train's branch knows of each bug beyond main; a branch that cannot be read knows nothing."""
+    found: dict[int, tuple[CommitFact, ...]] = {}
+    since = doors.now() - LOOK_BACK
+    for train in outlook.trains:
+        tip, main = outlook.tips.get(train.name), doors.settings.repository(train.repository).main
+        if tip is None or train.branch == main:
+            continue
+        try:
+            until = await doors.clones[train.repository].main_tip()
+            rows = await commits_of_bugs(
+                doors.clones[train.repository].folder, tip, bugs, since=since, until=until
+            )
+        except ShipitError as error:
+            log.warning("train.unread", train=train.name, reason=error.detail)
+            continue
+        for bug, commits in rows.items():
+            mine = (msgspec.structs.replace(one, on_main=False, train=train.name) for one in commits)
+            found[bug] = (*found.get(bug, ()), *mine)
     return found

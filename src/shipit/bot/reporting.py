@@ -80,7 +80,7 @@ def bug_report(
         source=SOURCE,
         digest=f"{depended}.{hashlib.sha256(content).hexdigest()[:24]}",
         contributors=people,
-        landings=tuple(msgspec.to_builtins(commit) for commit in read.commits),
+        landings=tuple(msgspec.to_builtins(commit) for commit in (*read.commits, *read.on_trains)),
         relations=msgspec.structs.asdict(analysis.relations) | {"dupe_of": _some(bug.dupe_of)},
         analysis=msgspec.to_builtins(analysis),
         analysis_error=_error(analysis),

@@ -13,7 +13,6 @@ from shipit.uplift.evidence import (
     Evidence,
     FactShown,
     FormShown,
-    MomentShown,
     OtherRequest,
     PatchShown,
     TrialShown,
@@ -33,8 +32,8 @@ MOST_PATHS = 200
 BUGZILLA, CLONE = "bugzilla", "clone"
 
 
-def evidence(told: Told, *, now: datetime, more: Iterable[MomentShown] = ()) -> Evidence:
-    """Everything that is known about a request. more: lines of the timeline that the board itself wrote."""
+def evidence(told: Told, *, now: datetime) -> Evidence:
+    """Everything that is known about a request."""
     facts = facts_of(told.bug)
     names = Names((one.email, one.name) for one in facts.people)
     request = told.request
@@ -62,7 +61,7 @@ def evidence(told: Told, *, now: datetime, more: Iterable[MomentShown] = ()) -> 
         people=people_shown(
             facts.people, records=told.records, notes=told.notes, patches=measured, names=names, now=now
         ),
-        timeline=timeline(told, facts, names, more),
+        timeline=timeline(told, facts, names),
         others=tuple(
             OtherRequest(
                 uid=one.uid, train=one.train, state=one.state, outcome=one.outcome, is_open=one.is_open

@@ -36,7 +36,8 @@ class CommitFact(msgspec.Struct, frozen=True, kw_only=True):
     """A commit as the clone knows it; a tuple of them is in topological order, oldest first.
 
     backs_out: hashes it undoes (full or short); empty while is_backout means "unnamed: all before it".
-    on_main: whether main contains it. revision: the Phabricator revision its message names.
+    on_main: whether main contains it. train: the train that has it, of those that main has not. revision: the
+    Phabricator revision its message names.
     """
 
     sha: str
@@ -46,6 +47,7 @@ class CommitFact(msgspec.Struct, frozen=True, kw_only=True):
     is_backout: bool = False
     backs_out: tuple[str, ...] = ()
     on_main: bool = True
+    train: str | None = None
     revision: int | None = None
 
 

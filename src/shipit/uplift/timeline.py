@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 
 from shipit.merge.types import Outcome
 from shipit.uplift.evidence import MomentKind, MomentShown
@@ -14,15 +14,13 @@ from shipit.uplift.wording import Names, count, listed, version_of
 MOST = 400
 """Lines; of more, the oldest give way."""
 
-BUGZILLA, CLONE, BOT = "bugzilla", "clone", "bot"
+BUGZILLA, CLONE, BOT, BOARD = "bugzilla", "clone", "bot", "board"
 _DECIDED = {RequestState.APPROVED: "approved", RequestState.REJECTED: "rejected"}
 _TOLD_ELSEWHERE = frozenset(("seen", "train", "target"))
 
 
-def timeline(
-    told: Told, facts: Facts, names: Names, more: Iterable[MomentShown] = ()
-) -> tuple[MomentShown, ...]:
-    """The lines of a request's timeline. more: what the board itself decided."""
+def timeline(told: Told, facts: Facts, names: Names) -> tuple[MomentShown, ...]:
+    """The lines of a request's timeline."""
     moments = [
         *_asked(told, names),
         *_entries(told),
@@ -30,7 +28,7 @@ def timeline(
         *_landings(facts, names),
         *_flags(told, names),
         *_questions(facts, names),
-        *more,
+        *_decisions(told, names),
     ]
     moments.sort(key=lambda one: one.at)
     return tuple(moments[-MOST:])
@@ -124,11 +122,12 @@ def _files(turn: ToldTrial) -> str:
 
 def _landings(facts: Facts, names: Names) -> Iterator[MomentShown]:
     for commit in facts.landings:
-        if not commit.on_main:
+        place = "main" if commit.on_main else commit.train
+        if place is None:
             continue
         kind = MomentKind.BACKED_OUT if commit.is_backout else MomentKind.LANDED
         undone = f" ({listed(sha[:12] for sha in commit.backs_out)})" if commit.backs_out else ""
-        verb = f"Backed out on main{undone}" if commit.is_backout else "Lands on main"
+        verb = f"Backed out on {place}{undone}" if commit.is_backout else f"Lands on {place}"
         yield MomentShown(
             at=commit.date,
             kind=kind,
@@ -173,3 +172,35 @@ def _questions(facts: Facts, names: Names) -> Iterator[MomentShown]:
                 by=names.of(one.cleared_by),
             )
 
+
+_VERDICTS = {
+    "approve": "approves it",
+    "reject": "rejects it",
+    "defer": "defers it",
+    "ask": "asks about it",
+    "withdraw": "withdraws it",
+    "flags": "edits its flags",
+}
+
+
+def _decisions(told: Told, names: Names) -> Iterator[MomentShown]:
+    for line in told.audit:
+        verb = _VERDICTS.get(line.what)
+        about = f" {line.object}" if line.object else ""
+        sentence = (
+            f"{names.of(line.actor)} {verb} here" if verb else f"{names.of(line.actor)}: {line.what}{about}"
+        )
+        change = (
+            f": {line.before} to {line.after}"
+            if line.before and line.after
+            else line.after and f": {line.after}"
+        )
+        why = f" ({line.why})" if line.why else ""
+        answer = f" Answer: {line.answer}." if line.answer else ""
+        yield MomentShown(
+            at=line.at,
+            kind=MomentKind.DECISION,
+            sentence=f"{sentence}{change}{why}.{answer}",
+            source=BOARD,
+            by=names.of(line.actor),
+        )

@@ -148,11 +148,25 @@ class ToldNote(msgspec.Struct, frozen=True, kw_only=True):
     expires_at: datetime | None = None
 
 
+class ToldAudit(msgspec.Struct, frozen=True, kw_only=True):
+    """One line of the audit of decisions. what: a verdict, or what became of its writes."""
+
+    at: datetime
+    actor: str
+    what: str
+    object: str = ""
+    before: str = ""
+    after: str = ""
+    why: str = ""
+    answer: str = ""
+
+
 class Told(msgspec.Struct, frozen=True, kw_only=True):
     """Everything stored around a request that whoever asks may see.
 
     trials: newest first, whole ones. turns: oldest first, those whose outcome or patches differ from the one
-    before. versions: oldest first. needs: bugs proved to be missing. last_look: when a bot last finished.
+    before. versions: oldest first. needs: bugs proved to be missing. audit: of decisions made on the board,
+    oldest first. last_look: when a bot last finished.
     """
 
     request: ToldRequest
@@ -167,6 +181,7 @@ class Told(msgspec.Struct, frozen=True, kw_only=True):
     needs: tuple[int, ...] = ()
     records: tuple[ToldRecord, ...] = ()
     notes: tuple[ToldNote, ...] = ()
+    audit: tuple[ToldAudit, ...] = ()
     last_look: datetime | None = None
 
 

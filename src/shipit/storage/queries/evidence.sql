@@ -1,7 +1,8 @@
 -- What is stored around one request, for its page.
 
 -- name: told
--- Everything in one answer (shipit.uplift.told.Told); counts of what people did leave out bugs that may not be seen.
+-- Everything in one answer (shipit.uplift.told.Told). Counts of what people did leave out bugs that may not be seen,
+-- and what deciders wrote for each other is left out where notes are.
 with asked as (
     select r.*, b.summary, b.status, b.is_restricted, b.fields, b.flags, b.read_at as bug_read_at, b.facts,
         b.analysis_error, b.revision_no
@@ -78,6 +79,11 @@ select convert_to(json_build_object(
         from people p
         where %(see_notes)s and lower(p.email) = any((select emails from addresses)::text[])
             and p.noted_at is not null and (p.expires_at is null or p.expires_at > now())),
+    'audit', (select coalesce(json_agg(json_build_object(
+            'at', a.at, 'actor', a.actor, 'what', a.what, 'object', a.object, 'before', a.before, 'after', a.after,
+            'why', case when %(see_notes)s then a.why else '' end,
+            'answer', case when %(see_notes)s then a.answer else '' end) order by a.id), '[]')
+        from (select * from decision_audit a where a.requests @> array[r.uid] order by a.id desc limit 200) a),
     'last_look', (select max(finished) from rounds)
 )::text, 'UTF8'), r.revision_no
 from asked r join trains t on t.name = r.train

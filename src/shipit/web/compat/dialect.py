@@ -187,7 +187,7 @@ def _count(patch: Mapping[str, Any], key: str) -> int:
 
 def _landings(landings: Any) -> dict[str, Any]:
     return {
-        str(each["train"]): each.get("at")
+        str(each["train"]): each.get("at") or each.get("date")
         for each in landings or ()
         if isinstance(each, dict) and each.get("train") is not None
     }

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import logging
 from collections.abc import AsyncIterator
@@ -199,11 +200,41 @@ async def test_nobody_in_particular_reads_no_addresses_answers_or_reasons(both: 
         "/api/decisions/for-everybody",
         f"/api/decisions?request={uid}",
         f"/api/requests/{uid}/audit",
+        f"/api/requests/{uid}/evidence",
+        "/api/board/beta",
     ):
         public = (await both.ask("GET", path, who=None)).text
         assert MIRA not in public and ROSA not in public and "between us" not in public
     member = (await both.ask("GET", "/api/decisions/for-everybody", who="theo")).json()
     assert (member["person"], member["can"]) == (ROSA, [])
+
+
+async def test_a_decision_about_a_restricted_bug_is_told_live_to_those_alone_who_see_it(both: Both) -> None:
+    bug, public = both.desk.file("beta", groups=(SECURITY,)), both.desk.file("beta")
+    await both.desk.read()
+    (secret,), (open_one,) = both.desk.uids(bug), both.desk.uids(public)
+    heard: dict[str | None, str] = {}
+
+    async def listen(who: str | None) -> None:
+        async with both.service.by(who).stream("GET", "/api/live") as answer:
+            ready.release()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(3):
+                    async for line in answer.aiter_lines():
+                        heard[who] = heard.get(who, "") + line
+
+    ready = asyncio.Semaphore(0)
+    listeners = [asyncio.create_task(listen(who)) for who in (None, "user", "theo")]
+    for _ in listeners:
+        await ready.acquire()
+    await asyncio.sleep(0.7)
+    assert (await both.decide("secret-and-live", "approve", bug)).status_code == 201
+    assert (await both.decide("public-and-live", "approve", public)).status_code == 201
+    await asyncio.gather(*listeners)
+    assert all(open_one in heard[who] for who in (None, "user", "theo")), heard
+    assert secret in heard["theo"]
+    for who in (None, "user"):
+        assert secret not in heard[who]
 
 
 async def test_an_undone_decision_is_over_and_only_its_maker_undoes_it(both: Both) -> None:

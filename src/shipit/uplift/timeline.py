@@ -200,7 +200,7 @@ def _decisions(told: Told, names: Names) -> Iterator[MomentShown]:
         yield MomentShown(
             at=line.at,
             kind=MomentKind.DECISION,
-            sentence=f"{sentence}{change}{why}.{answer}",
+            sentence=names.within(f"{sentence}{change}{why}.{answer}"),
             source=BOARD,
             by=names.of(line.actor),
         )

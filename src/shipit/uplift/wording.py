@@ -3,10 +3,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 
 from shipit.uplift.types import PatchRef, PatchSource
+
+_ADDRESS = re.compile(r"[\w.+-]{1,100}@[\w-]{1,100}(?:\.[\w-]{1,100}){1,10}")
 
 
 class Names:
@@ -27,6 +30,10 @@ class Names:
             return known
         name, _, rest = address.partition("<")
         return name.strip() if rest and name.strip() else (rest or address).partition("@")[0]
+
+    def within(self, text: str) -> str:
+        """A text with names in place of the addresses in it."""
+        return _ADDRESS.sub(lambda found: self.of(found[0]), text)
 
 
 def moment(at: datetime) -> str:

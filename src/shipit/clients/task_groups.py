@@ -167,20 +167,22 @@ class TaskGroups(Taskcluster):
     async def scopes_of(self, client_id: str, person: str) -> tuple[str, ...] | None:
         """The expanded scopes that a person's client has now; None when it is gone or disabled.
 
-        person: who is behind the client; where that is another than the client itself, it is a login
-        identity, whose role says what they may.
+        person: who is behind the client; where that is another than the client itself and the client is gone,
+        the role of the login identity is asked, which often says nothing.
         """
-        if person != client_id:
-            asked = {"scopes": [f"assume:login-identity:{person}"]}
-            expanded = await self._call(lambda: self._auth.expandScopes(asked))
-            return tuple(str(scope) for scope in expanded.get("scopes", ()))
         try:
             answer = await self._call(lambda: self._auth.client(client_id))
         except Missing:
-            return None
+            return None if person == client_id else await self._scopes_of_identity(person)
         if answer.get("disabled"):
             return None
         return tuple(str(scope) for scope in answer.get("expandedScopes", ()))
+
+    async def _scopes_of_identity(self, person: str) -> tuple[str, ...] | None:
+        asked = {"scopes": [f"assume:login-identity:{person}"]}
+        expanded = await self._call(lambda: self._auth.expandScopes(asked))
+        found = tuple(str(scope) for scope in expanded.get("scopes", ()))
+        return found if set(found) - set(asked["scopes"]) else None
 
 
 def _task(given: Mapping[str, Any]) -> GroupTask:

@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from shipit.errors import Missing
 from shipit.pipeline.schema import Problem
 from shipit.pipeline.schema import problems as problems_of
 from shipit.pipeline.states import Status
@@ -138,7 +137,7 @@ async def look(row: StepRow, doors: Doors, now: datetime) -> Progress:
     lost = [old for old, new in zip(counted, checked, strict=True) if old.groups != new.groups]
     async with doors.database.connection() as connection:
         for each in lost:
-            why = "no longer in the group it was given for"
+            why = "no longer in the group it was given for, or logged in no more: sign again"
             await signatures.revoke(connection, row.uid, person=each.person, by="groups", why=why)
         given = await signatures.of_step(connection, row.uid)
     memory = {"digest": row.memory.get("digest", "")}
@@ -149,10 +148,11 @@ async def _checked(signature: Signature, row: StepRow, doors: Doors) -> Signatur
     """The signature with the groups its person is in now; raises Unavailable when that cannot be asked."""
     if doors.task_groups is None:
         return signature
-    try:
-        held = await doors.task_groups.scopes_of(signature.client, signature.person)
-    except Missing:
-        held = ()
+    held = await doors.task_groups.scopes_of(signature.client, signature.person)
+    if held is None:
+        # The client of a login ends with it; whoever logged in again is asked for by that.
+        async with doors.database.connection() as connection:
+            held = await signatures.scopes_of_session(connection, signature.person)
     groups = tuple(
         group for group in signature.groups if group in signature.delegated or _in_group(held or (), group)
     )

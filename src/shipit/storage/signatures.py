@@ -39,6 +39,12 @@ async def add(connection: Connection, step: str, signature: Signature) -> bool:
     return await (await connection.execute(_SQL["sign"], values)).fetchone() is not None
 
 
+async def scopes_of_session(connection: Connection, person: str) -> tuple[str, ...]:
+    """What a person who is logged in may do, as it was last checked; nothing when they are not."""
+    row = await (await connection.execute(_SQL["scopes_of_session"], {"person": person})).fetchone()
+    return () if row is None else tuple(row[0])
+
+
 async def carry(connection: Connection, old: str, new: str) -> None:
     """Let the signatures of a signoff that was given up hold for its successor, if the content is the same."""
     await connection.execute(_SQL["carry"], {"old": old, "new": new})

@@ -92,6 +92,8 @@ class Because(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 def person(request: Asked) -> Actor:
     """Who asks, as somebody who acts."""
     who = viewer(request)
+    if who.client_id is not None and who.login_client is not None:
+        return Actor(who.client_id, who.login_client, who.scopes)
     return actor(who.client_id or "", who.scopes)
 
 

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from typing import Annotated
+from urllib.parse import quote
 
 import msgspec
 from msgspec import Meta
@@ -15,9 +16,11 @@ from shipit.actions.releases import Attempt, Release, ReleaseLine
 from shipit.pipeline.states import Status
 from shipit.storage import pipelines
 from shipit.web import reading
+from shipit.web.bodies import Piece, inline
 from shipit.web.house import Answer, Asked, Contract, endpoint, house, json_answer
 from shipit.web.pipelines import ABSENT, ROOT, UID, Name, now, part, person
 from shipit.web.scopes import Right
+from shipit.web.shell import PRELOADS
 
 
 class ListQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -43,7 +46,10 @@ class Lines(msgspec.Struct, frozen=True):
 )
 async def list_releases(request: Asked) -> Answer:
     """Pipelines that are not steps of others, the newest first."""
-    asked = reading.query(request, ListQuery)
+    return json_answer(await _lines(request, reading.query(request, ListQuery)))
+
+
+async def _lines(request: Asked, asked: ListQuery) -> Lines:
     async with house(request).database.connection() as connection:
         uids = await pipelines.newest(
             connection,
@@ -57,7 +63,7 @@ async def list_releases(request: Asked) -> Answer:
             each.facts.uid: each for each in await pipelines.load_many(connection, shown, is_locked=False)
         }
     lines = tuple(releases.line(found[uid], now()) for uid in shown if uid in found)
-    return json_answer(Lines(lines, shown[-1] if len(uids) > asked.limit else None))
+    return Lines(lines, shown[-1] if len(uids) > asked.limit else None)
 
 
 @endpoint(
@@ -73,11 +79,14 @@ async def list_releases(request: Asked) -> Answer:
 )
 async def read_release(request: Asked) -> Answer:
     """Everything its page shows at once."""
+    return json_answer(await _release(request))
+
+
+async def _release(request: Asked) -> Release:
     async with house(request).database.connection() as connection:
         stored = await acts.load(connection, part(request))
         root = house(request).settings.taskcluster.root_url
-        found = await releases.release(connection, stored, person(request), now(), taskcluster_url=root)
-    return json_answer(found)
+        return await releases.release(connection, stored, person(request), now(), taskcluster_url=root)
 
 
 @endpoint(
@@ -99,4 +108,22 @@ async def read_attempts(request: Asked) -> Answer:
     return json_answer(found)
 
 
+async def _preload_list(request: Asked) -> list[tuple[str, Piece]]:
+    """What the list shows first, where nothing else is asked for."""
+    if request.url.query:
+        return []
+    return [_piece("/api/releases", await _lines(request, ListQuery()))]
+
+
+async def _preload_one(request: Asked) -> list[tuple[str, Piece]]:
+    """What the page of a release shows first."""
+    return [_piece(f"/api/releases/{quote(part(request), safe='')}", await _release(request))]
+
+
+def _piece(address: str, answer: object) -> tuple[str, Piece]:
+    return address, Piece.of(inline(msgspec.json.encode(answer)), keep=False)
+
+
+PRELOADS["/releases"] = _preload_list
+PRELOADS["/releases/{uid:str}"] = _preload_one
 HANDLERS = [list_releases, read_release, read_attempts]

@@ -121,7 +121,7 @@ class Sessions:
             return ANONYMOUS
         if request.method not in _SAFE:
             self._check_origin(request, secret)
-        return Viewer(session.person, session.scopes, self._restricted_scopes)
+        return Viewer(session.person, session.scopes, self._restricted_scopes, session.client_id)
 
     def csrf(self, request: Request[Any, Any, Any]) -> str | None:
         """What a write of this browser must bring in its header; another site cannot know it."""

@@ -38,11 +38,13 @@ class Viewer(msgspec.Struct, frozen=True):
     """Whoever asks. What they may do follows from the scopes alone.
 
     client_id: the Taskcluster client that signed, or the identity of whoever logged in; None: nobody.
+    login_client: the Taskcluster client that the login made.
     """
 
     client_id: str | None = None
     scopes: tuple[str, ...] = ()
     restricted_scopes: tuple[str, ...] = ()
+    login_client: str | None = None
 
     @property
     def is_anonymous(self) -> bool:

@@ -90,6 +90,9 @@ select id, person, client, groups, delegated, comment, digest, signed_at, expire
     revoked_why
 from signatures where step = %(step)s order by id
 
+-- name: scopes_of_session
+select scopes from sessions where person = %(person)s and expires_at > now() order by checked_at desc limit 1
+
 -- name: carry
 -- Only where all is the same that was signed: policy, subject, digest. Then it is looked at.
 with carried as (

@@ -4,8 +4,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -14,21 +15,22 @@ import click
 import pytest
 from click.testing import CliRunner, Result
 
-from fixtures_pipelines import benched, step
+from fixtures_pipelines import Bench, benched, step
 from fixtures_postgres import Database
 from fixtures_web import KEY, running
-from shipit.cli.pipeline import pipeline, sign
-from shipit.errors import NotAllowed, Refused
+from shipit.cli.pipeline import sign
+from shipit.cli.pipeline_verbs import pipeline
+from shipit.errors import InvalidInput, Missing, NotAllowed, Refused
 
 ENGINEER = ("project:shipit:user", "project:shipit:pipeline/*", "project:shipit:sign/releng")
 
 
-async def test_create_show_skip_sign_and_cancel(database: Database, tmp_path: Path) -> None:
-    file = tmp_path / "definition.json"
-    signoff = step("sign", "a", kind="signoff", parameters={"policy": [{"releng": 1}]})
-    file.write_text(
-        json.dumps({"steps": [step("a", needs_release=True), signoff, step("b", "sign")]}), "utf-8"
-    )
+Run = Callable[..., Awaitable[Result]]
+
+
+@contextlib.asynccontextmanager
+async def commands(database: Database) -> AsyncIterator[tuple[Bench, Run]]:
+    """A service, and its commands run against it as the release engineer, or another."""
     async with running(database) as service, benched(database) as bench:
         service.auth.people = {"engineer": ENGINEER, "user": ("project:shipit:user",)}
         # The test's service has its port from the system, so its public URL is known only now.
@@ -45,6 +47,16 @@ async def test_create_show_skip_sign_and_cancel(database: Database, tmp_path: Pa
             invoke: Callable[..., Result] = CliRunner().invoke
             return await asyncio.to_thread(invoke, command, list(words), env=environ)
 
+        yield bench, run
+
+
+async def test_create_show_skip_sign_and_cancel(database: Database, tmp_path: Path) -> None:
+    file = tmp_path / "definition.json"
+    signoff = step("sign", "a", kind="signoff", parameters={"policy": [{"releng": 1}]})
+    file.write_text(
+        json.dumps({"steps": [step("a", needs_release=True), signoff, step("b", "sign")]}), "utf-8"
+    )
+    async with commands(database) as (bench, run):
         refused = await run(pipeline, "create", "p", str(file), who="user")
         assert isinstance(refused.exception, NotAllowed)
         created = await run(pipeline, "create", "p", str(file), "--format", "json")
@@ -68,6 +80,40 @@ async def test_create_show_skip_sign_and_cancel(database: Database, tmp_path: Pa
         assert "p: cancelled" in (await run(pipeline, "cancel", "p")).output
         stopped = await run(pipeline, "stop", "--product", "firefox", "--reason", "crashes")
         assert stopped.output.startswith("stopped: stop-")
+
+
+async def test_what_the_page_does_to_steps_phases_and_rollouts_the_command_does(database: Database) -> None:
+    async with commands(database) as (bench, run):
+        plan = {"ship": {"description": "back to 146.0", "steps": [step("undo")]}}
+        rate = {"rule": 42, "percents": [25], "signers": [{"relman": 1}]}
+        await bench.put(
+            "p",
+            step("a", phase="ship"),
+            step("b", "a", phase="ship"),
+            step("rate", kind="rollout", phase="ship", parameters=rate),
+            product="firefox",
+            rollbacks=plan,
+        )
+        assert "halted by" in (await run(pipeline, "halt", "p", "rate", "--reason", "crashes")).output
+        assert "to be signed: p.rate.1.resume-" in (await run(pipeline, "resume", "p", "rate")).output
+        assert "done, says" in (await run(pipeline, "done", "p", "a", "--comment", "green")).output
+        await bench.turn()
+        assert "p.a.2" in (await run(pipeline, "rerun", "p", "a", "--reason", "wrong locale")).output
+        await run(pipeline, "cancel-step", "p", "a", "--reason", "not now")
+        await run(pipeline, "skip", "p", "a", "--reason", "waived")
+        answer = await run(pipeline, "unskip", "p", "a", "--reason", "after all")
+        assert isinstance(answer.exception, Refused), "b has begun"
+        assert (
+            "p.rollback-ship" in (await run(pipeline, "rollback", "p", "ship", "--reason", "crashes")).output
+        )
+        assert "rolled back ship" in (await run(pipeline, "history", "p")).output
+        stopped = await run(pipeline, "stop", "--product", "firefox", "--reason", "crashes")
+        stop = stopped.output.split()[1]
+        restarted = await run(pipeline, "restart", stop, "--signers", '[{"releng": 1}]')
+        assert f"to be signed: {stop}.restart" in restarted.output
+        assert isinstance((await run(pipeline, "done", "p", "zzz")).exception, InvalidInput)
+        assert isinstance((await run(pipeline, "uplifts", "p")).exception, Missing)
+        assert isinstance((await run(pipeline, "merge-day")).exception, Missing)
 
 
 def _json(result: Result) -> Any:

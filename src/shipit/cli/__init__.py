@@ -34,7 +34,7 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "check": ("shipit.cli.check", "check", "Check settings and reachability, all problems at once."),
     "listen": ("shipit.cli.listen", "listen", "The listener: hears events and triggers tasks."),
     "events": ("shipit.cli.events", "events", "The listener's journal."),
-    "pipeline": ("shipit.cli.pipeline", "pipeline", "Pipelines: create, show, cancel, retry."),
+    "pipeline": ("shipit.cli.pipeline_verbs", "pipeline", "Pipelines: create, show, cancel, retry."),
     "sign": ("shipit.cli.pipeline", "sign", "Sign a signoff."),
     "step": ("shipit.cli.step", "step", "Check any Step service."),
     "hawk": ("shipit.cli.hawk", "hawk", "Sign one request, for use with curl."),

@@ -525,3 +525,31 @@ def _libmozdata_file_info(entries: list[dict]) -> HGFileInfo:
     info.bug_pattern = re.compile(r"[Bb]ug ([0-9]+)")
     info.rev_pattern = re.compile(r"r=(\w+)")
     return info
+
+
+async def test_tests_are_found_beside_the_code_in_mirrors_and_by_name(story: Story) -> None:
+    text = lines(3)
+    files = {
+        b"dom/base/test/test_a.html": text,
+        b"app/src/test/java/org/menu/ItemTest.kt": text,
+        b"tools/tests/test_parse_args.py": text,
+        b"far/away/SearchEngineTests.cpp": text,
+        b"dom/base/test/mochitest.toml": text,
+    }
+    story.commit(ADA, "Bug 1 - tests r=ben", files)
+    history = await told(story)
+    for path, count in (
+        ("dom/base/a.cpp", 1),
+        ("dom/base/test/test_b.html", 0),
+        ("dom/media/a.cpp", 0),
+        ("app/src/main/java/org/menu/Other.kt", 1),
+        ("app/src/main/java/org/other/Other.kt", 0),
+        ("tools/other.py", 1),
+        ("lib/parse_args.py", 1),
+        ("browser/SearchEngine.cpp", 1),
+        ("lib/a.html", 0),
+    ):
+        assert history.tests_near([path]) == count, path
+    story.commit(ADA, "Bug 2 - more r=ben", {b"dom/media/test/test_m.html": text})
+    await history.follow(git(story.repo, "rev-parse", "main"))
+    assert history.tests_near(["dom/media/a.cpp"]) == 1

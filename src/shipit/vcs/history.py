@@ -17,6 +17,7 @@ from shipit.vcs.git import git
 from shipit.vcs.kept_history import Kept, load, save
 
 _CHUNK = 2000
+_SHORT_NAME = 3
 
 
 class History:
@@ -201,17 +202,18 @@ class History:
 
     def tests_near(self, paths: Iterable[str]) -> int:
         """How many test files lie beside these files, as far as commits touched them: in their folders, below
-        them, or in the tests of the folder above.
+        them, in the tests of the folder above, or anywhere under the file's own name ("MenuTest" of "Menu").
         """
         if self._tests_of != len(self):
             self._tests = {}
             for path in self._touched:
                 if is_test_file(path):
-                    for folder in _owners_of_test(path):
-                        self._tests.setdefault(folder, set()).add(path)
+                    for owner in (*_owners_of_test(path), _subject_of_test(path)):
+                        self._tests.setdefault(owner, set()).add(path)
             self._tests_of = len(self)
-        folders = {path.rpartition("/")[0] for path in paths if not is_test_file(path)}
-        return len(set().union(*(self._tests.get(folder, ()) for folder in folders)))
+        code = [path for path in paths if not is_test_file(path)]
+        owners = {path.rpartition("/")[0] for path in code} | {_named(path) for path in code}
+        return len(set().union(*(self._tests.get(owner, ()) for owner in owners)))
 
     def _numbers(self, names: Iterable[str]) -> set[int]:
         return {number for name in names if (number := self._names.get(name.lower())) is not None}
@@ -230,6 +232,20 @@ def _owners_of_test(path: str) -> Iterator[str]:
     yield "/".join(parts[:tests])
     if parts[:tests] and parts[tests - 1] == "src":
         yield "/".join([*parts[:tests], "main", *parts[tests + 1 :]])
+
+
+def _subject_of_test(path: str) -> str:
+    """What a test's name says it tests, spelled as `_named` spells it."""
+    stem = path.rpartition("/")[2].partition(".")[0].lower()
+    for mark in ("tests", "test", "_", "-", "browser_", "it"):
+        stem = stem.removesuffix(mark).removeprefix(mark)
+    return f"={stem.replace('_', '').replace('-', '')}"
+
+
+def _named(path: str) -> str:
+    """A file's own name, "=?" for one too short to say anything; no folder is called so."""
+    stem = path.rpartition("/")[2].partition(".")[0].lower().replace("_", "").replace("-", "")
+    return f"={stem}" if len(stem) > _SHORT_NAME else "=?"
 
 
 def _records(

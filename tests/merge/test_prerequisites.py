@@ -160,6 +160,46 @@ async def test_what_came_by_a_merge_is_said_to_have_arrived_with_it(repo: Repo) 
     assert "arrived with merge" in advice.reason
 
 
+async def test_a_set_that_needs_a_preference_for_the_train_is_named_and_not_verified(repo: Repo) -> None:
+    # the prerequisite itself meets the train's own commit, in a line that the series does not touch
+    missing = repo.commit("Bug 1", {"a.txt": numbered(40, l5="one", l20="main's")})
+    patch = repo.commit("Bug 2", {"a.txt": numbered(40, l5="two", l20="main's")})
+    own = repo.commit("Bug 9 - own", {"a.txt": numbered(40, l20="train's")}, on="beta")
+    advice = await ask(repo, patch)
+    assert (advice.verified, named(advice)) == (False, [])
+    assert [one.revision for one in advice.unverified] == [missing]
+    assert advice.preferring == (missing,)
+    assert [one.revision for one in advice.in_the_way] == [own]
+    assert "not verified" in advice.reason
+
+
+async def test_the_series_itself_never_prefers_the_train(repo: Repo) -> None:
+    patch = repo.commit("Bug 2", {"a.txt": numbered(40, l5="two")})
+    repo.commit("Bug 9 - own", {"a.txt": numbered(40, l5="train's")}, on="beta")
+    advice = await ask(repo, patch)
+    assert (advice.outcome, advice.preferring, advice.unverified) == (Outcome.CONFLICT, (), ())
+
+
+async def test_the_pull_request_in_a_subject_hides_no_twin(repo: Repo) -> None:
+    landed = repo.commit("Bug 1 - Add it (#1234)", {"a.txt": numbered(40, l5="one")}, authored=1_700_000_000)
+    second = repo.commit("Bug 2", {"a.txt": numbered(40, l5="two")})
+    patch = repo.commit("Bug 3", {"a.txt": numbered(40, l5="three")})
+    # uplifted by hand: another patch, the same author, time and subject but for the pull request
+    own = {"a.txt": numbered(40, l5="one"), "also.txt": b"x\n"}
+    repo.commit("Bug 1 - Add it (#77)", own, on="beta", authored=1_700_000_000)
+    advice = await ask(repo, patch)
+    assert named(advice) == [second] and landed not in named(advice)
+
+
+async def test_more_than_thirty_members_are_too_much(repo: Repo) -> None:
+    for number in range(2, 36):
+        repo.commit(f"Bug {number}", {"a.txt": numbered(40, l5=f"by {number}")})
+    patch = repo.commit("Bug 99", {"a.txt": numbered(40, l5="last")})
+    advice = await ask(repo, patch)
+    assert not advice.verified and "uplift is probably not wise" in advice.reason
+    assert advice.merges <= 60
+
+
 async def test_a_prerequisite_that_an_import_brought_is_said_to_have_arrived_with_its_merge(
     repo: Repo,
 ) -> None:

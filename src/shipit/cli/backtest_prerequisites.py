@@ -207,7 +207,8 @@ def _tell(answer: PrerequisitesReport) -> None:
             click.echo(f"  all named really uplifted before: {one.true_at_most_3} of {one.at_most_3}")
         click.echo(
             f"  {one.neighbours_only} neighbours only, {one.in_the_way} with the train's commits in the way,"
-            f" {one.unverified} with unverified sets only, {one.unknown} unknown"
+            f" {one.unverified} with unverified sets only"
+            f" ({one.with_preference} merge with a preference for the train), {one.unknown} unknown"
         )
         click.echo(
             f"  merges p50 {one.merges_p50}, p95 {one.merges_p95};"

@@ -9,7 +9,8 @@ import msgspec
 
 from shipit.merge.history import Entry
 from shipit.merge.in_the_way import Blocker, How, in_the_way
-from shipit.merge.neighbours import KeepBoth, keep_both, proposal
+from shipit.merge.keeping import keep_both
+from shipit.merge.neighbours import KeepBoth, proposal
 from shipit.merge.prerequisites import Ground, Search, Stop, Verdict, conflict_paths, is_by_lines, search
 from shipit.merge.types import Outcome
 
@@ -56,8 +57,10 @@ class InTheWay(msgspec.Struct, frozen=True):
 class Advice(msgspec.Struct, frozen=True, kw_only=True):
     """What is known about one series on one tip. prerequisites: in main's order, verified by merging.
 
-    unverified: commits whose need is known, but which do not merge themselves. bugs: how many bugs the
-    prerequisites belong to. keep_both: with neighbours_only, what keeping both would change: a proposal.
+    unverified: commits whose need is known, but which do not all merge themselves; preferring: those of them
+    (revisions) that were merged with a preference for the train, after which the series merged. bugs: how
+    many bugs the prerequisites belong to. keep_both: with neighbours_only, what keeping both would change: a
+    proposal.
     """
 
     outcome: Outcome
@@ -70,6 +73,7 @@ class Advice(msgspec.Struct, frozen=True, kw_only=True):
     ms: float = 0.0
     bugs: int = 0
     unverified: tuple[Prerequisite, ...] = ()
+    preferring: tuple[str, ...] = ()
     keep_both: tuple[KeepBoth, ...] = ()
     is_unknown: bool = False
 
@@ -95,6 +99,7 @@ async def advise(
         outcome=outcome,
         prerequisites=named if is_verified else (),
         unverified=() if is_verified else named,
+        preferring=tuple(ground.history.at(position).id for position in sorted(found.preferred)),
         verified=is_verified,
         neighbours_only=bool(neighbours),
         keep_both=tuple(neighbours or ()),
@@ -170,6 +175,11 @@ def _sentence(
     if neighbours:
         return "textual neighbours only: no line was changed by both sides, likely trivial by hand"
     words = _way_words(found, blockers)
+    if found.preferred:
+        return (
+            f"merges with {_commits(len(named))} tried first if {_commits(len(found.preferred))} of them,"
+            f" conflicting too, prefer the train's lines: not verified; {words}"
+        )
     if found.verdict is Verdict.TOO_MUCH:
         return f"more than {_commits(len(named))} would be needed: uplift is probably not wise; {words}"
     return words

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from shipit.merge.history import Entry, History
 from shipit.merge.prerequisites import Ground
@@ -33,6 +33,10 @@ class Overlay:
     async def read(self, names: Sequence[str]) -> list[bytes | None]:
         """Contents of files by id; None for what cannot be read."""
         return await self._ground.read(names)
+
+    async def settled(self, merged: Merged, contents: Mapping[bytes, bytes]) -> str | None:
+        """The tree of a conflicting merge with these contents in the places of its conflicts; None if not."""
+        return await self._ground.settled(merged, contents)
 
     def find(self, id_: str) -> Entry | None:
         """The commit with a full id, or the draft of that name."""

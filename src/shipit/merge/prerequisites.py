@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from enum import StrEnum
 from typing import Protocol
 
@@ -11,6 +11,7 @@ import msgspec
 
 from shipit.merge.conflicts import Side
 from shipit.merge.history import Entry, History, Twins, changes_by
+from shipit.merge.keeping import prefer_ours
 from shipit.merge.regions import Change, Range, before, differing, meeting
 from shipit.merge.store import Merge, Merged
 
@@ -19,6 +20,9 @@ MOST_MEMBERS = 30
 # To make a set smaller: a large one is called a series anyway.
 MOST_LESSENING = 30
 MOST_BANNED = 4
+# Prerequisites that conflict themselves: how large a set of such is still told, and what looking may cost.
+MOST_PREFERRED = 5
+MOST_PREFERRING = 40
 _REGULAR = frozenset(("100644", "100755"))
 
 
@@ -34,6 +38,9 @@ class Ground(Protocol):
 
     async def read(self, names: Sequence[str]) -> list[bytes | None]:
         """Contents of files by id; None for what cannot be read."""
+
+    async def settled(self, merged: Merged, contents: Mapping[bytes, bytes]) -> str | None:
+        """The tree of a conflicting merge with these contents in the places of its conflicts; None if not."""
 
 
 class Verdict(StrEnum):
@@ -63,6 +70,8 @@ class Search(msgspec.Struct, frozen=True, kw_only=True):
     series stops on the tip without them. last: where it stopped at the end, when BLOCKED. merges: how many
     were done. before, after: trees of the whole sequence. own: the train's own commits; landed: commits of
     main that it carries under another id, to that id's position. candidates: what main has and it has not.
+    preferred: with BLOCKED, prerequisites with which the series merges if these of them are merged with a
+    preference for the train: named, not verified.
     """
 
     verdict: Verdict
@@ -74,6 +83,7 @@ class Search(msgspec.Struct, frozen=True, kw_only=True):
     reason: str | None = None
     own: frozenset[int] = frozenset()
     candidates: frozenset[int] = frozenset()
+    preferred: frozenset[int] = frozenset()
 
 
 async def search(
@@ -121,6 +131,7 @@ class _Searcher:
         self._twins = Twins(self._history, own)
         self._open: dict[int, bool] = {}
         self._banned: set[int] = set()
+        self._preferred: set[int] = set()
 
     async def run(self, preferred: Collection[int]) -> Search:
         if all(self._is_landed(entry) for entry in self._series):
@@ -142,6 +153,8 @@ class _Searcher:
             members, run, verdict = await self._gather(await self._try(()))
         if verdict is not Verdict.FOUND:
             members, run, verdict = ended
+            if verdict is Verdict.BLOCKED and run.stop is not None:
+                members = await self._with_preference(run.stop) or members
             return self._result(verdict, first=first, last=run.stop, members=members)
         if run.reason is not None:
             return self._result(Verdict.ERROR, first=first, reason=run.reason)
@@ -166,6 +179,37 @@ class _Searcher:
             run = await self._try(members)
         return members, run, Verdict.FOUND
 
+    async def _with_preference(self, stop: Stop) -> set[int] | None:
+        """A small set with which the series merges strictly, if some of the set prefer the train."""
+        self._banned.clear()
+        budget = self.merges + MOST_PREFERRING
+        while stop.member.position not in self._own_positions | self._preferred and self.merges < budget:
+            self._preferred.add(stop.member.position)
+            members, run, verdict = await self._gather(await self._try(()))
+            if verdict is Verdict.FOUND and run.reason is None and not run.is_empty:
+                self._preferred &= members
+                if self._preferred and len(members) <= MOST_PREFERRED:
+                    return members
+                break
+            if verdict is not Verdict.BLOCKED or run.stop is None:
+                break
+            stop = run.stop
+        self._preferred.clear()
+        return None
+
+    async def _prefer_ours(self, merged: Merged) -> str | None:
+        """The tree of a conflicting merge with the train's lines where both changed some; None if not so."""
+        contents: dict[bytes, bytes] = {}
+        for path in conflict_paths(merged):
+            sides = {side.stage: side for side in merged.sides.get(path, ())}
+            if not is_by_lines(sides):
+                return None
+            base, ours, theirs = await self._ground.read([sides[stage].id for stage in (1, 2, 3)])
+            if base is None or ours is None or theirs is None or b"\0" in base + ours + theirs:
+                return None
+            contents[path] = prefer_ours(base, ours, theirs)
+        return await self._ground.settled(merged, contents)
+
     def _result(
         self,
         verdict: Verdict,
@@ -186,6 +230,7 @@ class _Searcher:
             reason=reason,
             own=frozenset(self.own),
             candidates=frozenset(self.candidates),
+            preferred=frozenset(self._preferred),
         )
 
     async def _try(self, members: Collection[int]) -> Run:
@@ -201,11 +246,14 @@ class _Searcher:
                 self.merges += 1
             if merged.reason is not None:
                 return Run(None, None, reason=merged.reason)
-            if merged.tree is None:
+            after = merged.tree
+            if after is None and entry.position in self._preferred:
+                after = await self._prefer_ours(merged)
+            if after is None:
                 return Run(None, Stop(entry, merge, merged))
-            if entry.position in self._own_positions and merged.tree != tree:
+            if entry.position in self._own_positions and after != tree:
                 is_empty = False
-            tree = merged.tree
+            tree = after
         return Run(tree, None, is_empty)
 
     async def _least(self, members: set[int], run: Run) -> tuple[set[int], Run]:

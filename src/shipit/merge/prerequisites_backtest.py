@@ -72,7 +72,8 @@ class Found(msgspec.Struct, frozen=True, kw_only=True):
     """What was found in one corpus. True: sets (of at most 3) of which all commits were uplifted before.
 
     cpu_ms: CPU milliseconds per conflict, ours and git's, once the index stands. unverified: conflicts for
-    which only commits were found that do not all merge themselves.
+    which only commits were found that do not all merge themselves; with_preference: those of them that merge
+    if such a commit is merged with a preference for the train.
     """
 
     conflicts: int
@@ -85,6 +86,7 @@ class Found(msgspec.Struct, frozen=True, kw_only=True):
     neighbours_only: int = 0
     in_the_way: int = 0
     unverified: int = 0
+    with_preference: int = 0
     unknown: int = 0
     merges_p50: int = 0
     merges_p95: int = 0
@@ -182,6 +184,7 @@ def _found(judged: Sequence[Judged]) -> Found:
         neighbours_only=sum(one.advice.neighbours_only for one in judged),
         in_the_way=sum(bool(one.advice.in_the_way) for one in judged),
         unverified=sum(bool(one.advice.unverified) for one in judged),
+        with_preference=sum(bool(one.advice.preferring) for one in judged),
         unknown=sum(one.advice.is_unknown for one in judged),
         merges_p50=int(_percentile(merges, 50)),
         merges_p95=int(_percentile(merges, 95)),

@@ -5,19 +5,21 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
 from types import TracebackType
 
-from shipit.errors import InvalidInput
+from shipit.errors import CommandFailed, InvalidInput
 from shipit.merge.history import Entry
 from shipit.merge.store import Known, Merge, Merged, Unknown
 from shipit.vcs.candidates import MOST_COMMITS, Candidates
 from shipit.vcs.merging import accepts_trees, git_version
 from shipit.vcs.objects import look_up
+from shipit.vcs.packs import write_pack
 from shipit.vcs.pipes import BlobPipe, MergePipe
 from shipit.vcs.shadow import Shadow, git_directory
+from shipit.vcs.trees import NoFolder, entry_at, read_folders, write_tree
 
 
 def kept_index(repo: Path) -> Path:
@@ -79,6 +81,27 @@ class GitGround:
     async def read(self, names: Sequence[str]) -> list[bytes | None]:
         """Contents of files by id; None for what cannot be read."""
         return await self._blobs.read(names)
+
+    async def settled(self, merged: Merged, contents: Mapping[bytes, bytes]) -> str | None:
+        """The tree of a conflicting merge with these contents in the places of its conflicts; None if not."""
+        if merged.marked is None:
+            return None
+        try:
+            folders = await read_folders(self._shadow, merged.marked, contents)
+            names = write_pack(
+                self._shadow.objects / "pack",
+                [("blob", content) for content in contents.values()],
+                hash_name=self._shadow.hash_name,
+            )
+            changes: dict[bytes, tuple[str, str] | None] = {}
+            for path, name in zip(contents, names, strict=True):
+                there = entry_at(folders, path)
+                if there is None:
+                    return None
+                changes[path] = (there[0], name)
+            return write_tree(self._shadow, folders, changes)
+        except (CommandFailed, NoFolder, OSError):
+            return None
 
     async def entries(self, names: Sequence[str], *, also: Collection[str] = ()) -> list[Entry]:
         """The commits that revisions name, after a look at what is new below them (and below `also`).

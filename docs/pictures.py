@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MPL-2.0
-"""Takes the pictures of docs/images from the demo, in Chromium: `python docs/pictures.py [URL]`.
+"""Takes the pictures of docs/images from the demo, in Chromium: `python docs/pictures.py [URL] [PAGE…]`.
 
-Without a URL it runs the demo itself. Needs a Chromium on PATH.
+Without a URL it runs the demo itself; without names it takes every page. Needs a Chromium on PATH.
 """
 
 from __future__ import annotations
@@ -12,9 +12,11 @@ import signal
 import sys
 import urllib.error
 import urllib.request
+from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
-from playwright.async_api import async_playwright
+from playwright.async_api import Page, async_playwright
 
 IMAGES = Path(__file__).resolve().parent / "images"
 PORT = 8791
@@ -27,29 +29,63 @@ QUIET = (
 )
 WIDTHS = (1280, 400)
 THEMES = ("light", "dark")
-PAGES = {"page": "/"}
 
 
-async def take(url: str) -> None:
-    """Every page at every width and theme."""
+class Shot(NamedTuple):
+    """One picture. person: who looks, None is nobody; ready: what must be there; opens: what is clicked.
+
+    height: of the window, in pixels.
+    """
+
+    path: str
+    person: str | None = None
+    ready: str = "h1"
+    opens: str | None = None
+    height: int = 900
+
+
+TRACE = "section[aria-label=Traces] tr:has-text('code-coverage'):has-text('Done')"
+PAGES = {
+    "page": Shot("/"),
+    "events": Shot("/events", "demo/enzo", ready=TRACE, opens=f"{TRACE} >> button.opener", height=1560),
+}
+
+
+async def take(url: str, names: Sequence[str]) -> None:
+    """The named pages at every width and theme."""
     IMAGES.mkdir(exist_ok=True)
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(executable_path=shutil.which("chromium"), args=list(QUIET))
         for theme in THEMES:
             for width in WIDTHS:
-                page = await browser.new_page(
-                    viewport={"width": width, "height": 900},
-                    color_scheme="dark" if theme == "dark" else "light",
-                )
-                for name, path in PAGES.items():
-                    await page.goto(url + path, wait_until="load")
-                    await page.wait_for_timeout(500)
+                for name in names:
+                    page = await browser.new_page(
+                        viewport={"width": width, "height": PAGES[name].height},
+                        color_scheme="dark" if theme == "dark" else "light",
+                    )
+                    await _open(page, url, PAGES[name])
                     await page.screenshot(path=IMAGES / f"{name}-{width}-{theme}.png")
-                await page.close()
+                    await page.close()
         await browser.close()
 
 
-async def with_demo() -> None:
+async def _open(page: Page, url: str, shot: Shot) -> None:
+    """Open a page as its person, and wait until it shows what it shall."""
+    if shot.person is None:
+        await page.goto(url + shot.path, wait_until="load")
+    else:
+        await page.goto(f"{url}/login?next={shot.path}")
+        await page.click(f'button[value="{shot.person}"]')
+        await page.wait_for_url(url + shot.path)
+    await page.wait_for_selector(shot.ready, timeout=90_000)
+    if shot.opens is not None:
+        await page.click(f"{shot.opens} >> nth=0")
+        await page.mouse.move(0, 0)
+        await page.evaluate("scrollTo(0, 0)")
+    await page.wait_for_timeout(500)
+
+
+async def with_demo(names: Sequence[str]) -> None:
     """Run the demo for as long as the pictures take."""
     shipit = Path(sys.executable).with_name("shipit")
     demo = await asyncio.create_subprocess_exec(shipit, "demo", "--port", str(PORT))
@@ -59,7 +95,7 @@ async def with_demo() -> None:
             if await asyncio.to_thread(_is_ready, url):
                 break
             await asyncio.sleep(0.5)
-        await take(url)
+        await take(url, names)
     finally:
         demo.send_signal(signal.SIGTERM)
         await demo.wait()
@@ -73,5 +109,12 @@ def _is_ready(url: str) -> bool:
         return False
 
 
+def main(words: Sequence[str]) -> None:
+    """The command line."""
+    url = next((word for word in words if "://" in word), None)
+    names = [word for word in words if word in PAGES] or list(PAGES)
+    asyncio.run(take(url, names) if url else with_demo(names))
+
+
 if __name__ == "__main__":
-    asyncio.run(take(sys.argv[1]) if len(sys.argv) > 1 else with_demo())
+    main(sys.argv[1:])

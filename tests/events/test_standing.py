@@ -38,6 +38,7 @@ def effect(state: EffectState = EffectState.DONE, **more: Any) -> EffectRow:
         "attempts": 1,
         "recreations": 0,
         "is_weak": False,
+        "created_at": NOON + timedelta(milliseconds=11),
         "due_at": None,
         "fired_at": None,
         "task_state": None,
@@ -152,6 +153,12 @@ def test_a_trace_has_five_hops_each_with_the_time_since_the_one_before() -> None
     assert "because a task is named ccov" in made[2].lines
     assert made[3].lines == ["hook g/h", "1 attempt", "T"]
     assert "REVISION abc" in made[4].lines
+
+
+def test_an_event_told_again_was_routed_when_its_trigger_was_made() -> None:
+    row = effect(fired_at=NOON + timedelta(seconds=1))
+    again = event(EventState.MATCHED, row, judged_at=NOON + timedelta(minutes=5))
+    assert [hop.after for hop in standing.hops(again, row, now=NOON)][2:4] == [0.003, 0.989]
 
 
 def test_what_is_not_reached_has_no_time_and_clocks_that_disagree_make_none_negative() -> None:

@@ -198,7 +198,8 @@ def _routed(row: EventRow, effect: EffectRow | None, why: str) -> Hop:
         standing = of_event(row)
         return _hop("Routed", "filter", standing.colour, row.judged_at, [standing.word, standing.note])
     told = f"because {why}" if why else ""
-    return _hop("Routed", "filter", "ok", row.judged_at, [f"route {effect.route}", told])
+    # an event told again is judged again, and what it triggers stays as it was
+    return _hop("Routed", "filter", "ok", effect.created_at, [f"route {effect.route}", told])
 
 
 def _triggered(effect: EffectRow) -> Hop:

@@ -12,7 +12,8 @@ from shipit.events.states import EffectState, EventState
 
 
 class EffectRow(msgspec.Struct, frozen=True, kw_only=True):
-    """One trigger of a route. payload: null where it holds what only some may see."""
+    """One trigger of a route. payload: null where it holds what only some may see; created_at: when the route
+    was found to want it."""
 
     id: int
     route: str
@@ -28,6 +29,7 @@ class EffectRow(msgspec.Struct, frozen=True, kw_only=True):
     attempts: int
     recreations: int
     is_weak: bool
+    created_at: datetime
     due_at: datetime | None
     fired_at: datetime | None
     task_state: str | None

@@ -220,7 +220,8 @@ select convert_to(coalesce(json_agg(row order by id desc)::text, '[]'), 'UTF8'),
                 'id', f.id, 'route', f.route, 'sink', f.sink, 'dedup', f.dedup, 'generation', f.generation,
                 'payload', f.payload, 'task_id', f.task_id, 'former_tasks', f.former_tasks, 'state', f.state,
                 'error_class', f.error_class, 'error', f.error, 'attempts', f.attempts,
-                'recreations', f.recreations, 'is_weak', f.is_weak, 'due_at', f.due_at, 'fired_at', f.fired_at,
+                'recreations', f.recreations, 'is_weak', f.is_weak, 'created_at', f.created_at,
+                'due_at', f.due_at, 'fired_at', f.fired_at,
                 'task_state', f.task_state, 'task_reason', f.task_reason, 'resolved_at', f.resolved_at)
                 order by f.id), '[]')
             from effects f where f.event = e.id)) as row

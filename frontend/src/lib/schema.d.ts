@@ -1399,8 +1399,10 @@ export interface components {
          * Advice
          * @description What is known about one series on one tip. prerequisites: in main's order, verified by merging.
          *
-         *         unverified: commits whose need is known, but which do not merge themselves. bugs: how many bugs the
-         *         prerequisites belong to. keep_both: with neighbours_only, what keeping both would change: a proposal.
+         *         unverified: commits whose need is known, but which do not all merge themselves; preferring: those of them
+         *         (revisions) that were merged with a preference for the train, after which the series merged. bugs: how
+         *         many bugs the prerequisites belong to. keep_both: with neighbours_only, what keeping both would change: a
+         *         proposal.
          */
         Advice: {
             outcome: components["schemas"]["Outcome"];
@@ -1420,6 +1422,8 @@ export interface components {
             bugs: number;
             /** @default [] */
             unverified: components["schemas"]["Prerequisite"][];
+            /** @default [] */
+            preferring: string[];
             /** @default [] */
             keep_both: components["schemas"]["KeepBoth"][];
             /** @default false */
@@ -2715,6 +2719,7 @@ export interface components {
             attempts: number;
             recreations: number;
             is_weak: boolean;
+            created_at: string;
             due_at: string | null;
             fired_at: string | null;
             task_state: string | null;

@@ -149,7 +149,7 @@ def _decided(given: Given | None) -> BoardDecided | None:
     return BoardDecided(
         verdict=given.verdict,
         word=DID[given.verdict],
-        by=name_of(given.person) or given.person,
+        by=(name_of(given.person) or given.person).partition("@")[0],
         at=given.at,
         state=given.state,
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import signal
 import sys
 from collections.abc import AsyncIterator
@@ -15,6 +16,9 @@ import pytest
 from fixtures_pipelines import ENGINEER, Bench, benched, now, step
 from fixtures_postgres import Database
 from shipit.actions import pipelines as acts
+from shipit.world.balrog import FakeBalrog
+from shipit.world.server import served
+from shipit.world.task_groups import FakeTaskGroups
 
 RUNNER = Path(__file__).parent / "pipeline_runner.py"
 POINTS = (
@@ -28,9 +32,14 @@ POINTS = (
 
 
 @contextlib.asynccontextmanager
-async def runner(bench: Bench, point: str = "", times: int = 1) -> AsyncIterator[asyncio.subprocess.Process]:
+async def runner(
+    bench: Bench, point: str = "", times: int = 1, **fakes: str
+) -> AsyncIterator[asyncio.subprocess.Process]:
+    """A runner of its own. fakes: DRILL_TASKCLUSTER, DRILL_BALROG."""
     where = (bench.database.url, bench.database.instance, point, str(times))
-    process = await asyncio.create_subprocess_exec(sys.executable, str(RUNNER), *where)
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, str(RUNNER), *where, env={**os.environ, **fakes}
+    )
     try:
         yield process
     finally:
@@ -117,3 +126,64 @@ async def test_a_cancel_that_a_dying_runner_began_is_finished(database: Database
 
 async def _begun(bench: Bench) -> bool:
     return {"p.a.1", "p.b.1"} <= set(bench.service.steps)
+
+
+DECISION = "D" * 22
+
+
+@pytest.mark.drill
+@pytest.mark.parametrize(("point", "times"), [("claimed", 2), ("looked", 1), ("looked", 2), ("looked", 3)])
+async def test_an_action_is_triggered_once_wherever_the_runner_dies(
+    database: Database, point: str, times: int
+) -> None:
+    fake = FakeTaskGroups()
+    fake.add_client("drill", ["queue:*", "hooks:*"], token="drill")
+    fake.add_decision(DECISION, "release-promotion")
+    wanted = {"decision_task": DECISION, "name": "release-promotion", "input": {"build_number": 7}}
+
+    async def play(stop: asyncio.Event) -> None:
+        while not stop.is_set():
+            for each in fake.fired:
+                if each.task not in fake.groups:
+                    fake.add_task(each.task, "T", "completed")
+                    fake.tasks[each.task] = "completed"
+            await asyncio.sleep(0.05)
+
+    async with benched(database) as bench, served(fake) as url:
+        playing = asyncio.ensure_future(play(bench.stop))
+        bench.tasks.append(playing)
+        parameters = {"action": wanted, "appear_seconds": 20}
+        await bench.put("p", step("promote", kind="taskcluster", parameters=parameters))
+        async with runner(bench, point, times, DRILL_TASKCLUSTER=url) as process:
+            assert await asyncio.wait_for(process.wait(), 60) == -signal.SIGKILL
+        async with runner(bench, DRILL_TASKCLUSTER=url):
+            await bench.until("p", "success", seconds=60)
+        assert len(fake.fired) == 1
+
+
+@pytest.mark.drill
+@pytest.mark.parametrize(("point", "times"), [("looked", 1), ("looked", 2), ("recorded, not committed", 1)])
+async def test_a_rate_is_raised_once_wherever_the_runner_dies(
+    database: Database, point: str, times: int
+) -> None:
+    fake = FakeBalrog()
+    fake.add_rule(42, mapping="Firefox-147.0-build2")
+    fake.add_person("drill", "shipit")
+
+    async def agent(stop: asyncio.Event) -> None:
+        while not stop.is_set():
+            fake.enact()
+            await asyncio.sleep(0.1)
+
+    async with benched(database) as bench, served(fake):
+        bench.tasks.append(asyncio.ensure_future(agent(bench.stop)))
+        parameters = {"rule": 42, "percents": [25, 100], "pause_seconds": 0}
+        await bench.put("p", step("rate", kind="rollout", parameters=parameters))
+        async with runner(bench, point, times, DRILL_BALROG=fake.api_url) as process:
+            assert await asyncio.wait_for(process.wait(), 60) == -signal.SIGKILL
+        async with runner(bench, DRILL_BALROG=fake.api_url):
+            await bench.until("p", "success", seconds=60)
+        assert fake.enacted == [(42, 25), (42, 100)]
+        assert fake.count("POST /api/scheduled_changes/rules") == 2
+        raised = bench.query("select after from audit where what = 'rate raised' order by id")
+        assert raised == [("25 %",), ("100 %",)], "each is on record once"

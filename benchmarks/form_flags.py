@@ -286,7 +286,7 @@ def report(data: Path) -> str:
     confirmed = ", ".join(f"{label} {number}" for label, number in said.most_common())
     lines += ["", f"Answers that a fact agrees or disagrees with: {confirmed}.", ""]
     lines += [
-        f"- {case.name} comment {case.comment}: {row.kind}: says {row.says!r}; {row.measured} {list(row.paths)}"
+        f"- {case.name} {case.comment}: {row.kind}: says {row.says!r}; {row.measured} {list(row.paths)}"
         for case, row in rows
         if row.kind is not None and _judged(case, row.kind) is None
     ]

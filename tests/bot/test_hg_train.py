@@ -20,6 +20,8 @@ from fixtures_bot import (
 )
 from fixtures_postgres import Database
 from hg_builder import need_hg
+from shipit.bot.landing import NOT_HERE as NO_PLANS
+from shipit.bot.searches import NOT_HERE
 from shipit.cli.opening import bot_doors
 from shipit.settings import Repository
 from shipit.world.hg_repository import git_beside, write_hg
@@ -82,6 +84,9 @@ async def test_a_round_on_a_mercurial_repository_reads_tries_and_reports(hg_scen
     }
     engines = scene.rows("select distinct engine from trials")
     assert [engine.split()[0] for (engine,) in engines] == ["hg"]
+    # what a conflict misses, and landing orders, are honestly not for this repository
+    assert scene.rows("select distinct content, reason from advice") == [(None, NOT_HERE)]
+    assert scene.rows("select distinct content->>'reason' from plans") == [(NO_PLANS,)]
     again = await scene.round()
     assert (again.trials, again.errors) == (0, ())
 

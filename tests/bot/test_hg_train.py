@@ -89,6 +89,17 @@ async def test_a_round_on_a_mercurial_repository_reads_tries_and_reports(hg_scen
     assert scene.rows("select distinct content->>'reason' from plans") == [(NO_PLANS,)]
     again = await scene.round()
     assert (again.trials, again.errors) == (0, ())
+    # a page asks what the conflict looks like
+    scene.rows(
+        "insert into wishes (uid, kind, subject) select 'w1', 'conflict', uid from requests"
+        " where bug = %s and train = 'beta' returning 1",
+        conflict,
+    )
+    await scene.look()
+    ((view,),) = scene.rows("select content from details")
+    (hunk,) = view["files"][0]["hunks"]
+    assert hunk["ours"]["lines"] == ["only beta"]
+    assert [view["commits"][span["commit"]]["bug"] for span in hunk["ours"]["blame"]] == [1001]
 
 
 async def test_a_new_tip_of_a_mercurial_train_is_tried_again(hg_scene: Scene) -> None:

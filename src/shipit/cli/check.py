@@ -16,8 +16,9 @@ import msgspec
 from shipit.cli import listener_check
 from shipit.cli.opening import bot_doors, read_settings
 from shipit.cli.serve import check_schema
+from shipit.cli.writing import vault_of
 from shipit.clients.http import open_session
-from shipit.errors import ShipitError
+from shipit.errors import InvalidInput, ShipitError
 from shipit.settings import BadSettings, Settings
 from shipit.trains.spelling import problems_of
 from shipit.trains.types import Failure
@@ -55,6 +56,7 @@ async def _all(offline: bool) -> list[Finding]:
         return [Finding("settings", error.detail)]
     problems = [Finding("trains", text) for text in problems_of(settings.trains, datetime.now(UTC))]
     problems += [_looked(one) for one in listener_check.offline(settings) if one.problem]
+    problems += [Finding("decisions", problem) for problem in _decisions(settings)]
     findings = [Finding("settings", said=os.environ.get("SHIPIT_CONFIG") or "no file; defaults"), *problems]
     if offline or problems:
         return findings
@@ -64,6 +66,19 @@ async def _all(offline: bool) -> list[Finding]:
         *await _services(settings),
         *await _listener(settings),
     ]
+
+
+def _decisions(settings: Settings) -> list[str]:
+    """What keeps decisions from being written though that is wanted."""
+    if not settings.decisions.enabled:
+        return []
+    if not settings.secret_key:
+        return ["decisions.enabled needs SHIPIT_SECRET_KEY, which encrypts people's keys"]
+    try:
+        vault_of(settings)
+    except InvalidInput as error:
+        return [error.detail]
+    return []
 
 
 async def _listener(settings: Settings) -> list[Finding]:

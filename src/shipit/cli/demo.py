@@ -51,6 +51,7 @@ from shipit.settings import (
 from shipit.settings import Taskcluster as TaskclusterSettings
 from shipit.storage import embedded, migrate
 from shipit.storage.pool import Limits, open_pool
+from shipit.uplift.requests import uid_of
 from shipit.web.app import DATABASE_WAIT, create_app
 from shipit.web.serving import serve
 from shipit.world import people
@@ -61,7 +62,8 @@ from shipit.world.world import World
 BOT_CLIENT = "project/shipit/demo/bot"
 BOT_SCOPES = ("project:shipit:bot", "project:shipit:restricted")
 MANAGER_CLIENT = "project/shipit/demo/release-manager"
-MANAGER_SCOPES = ("project:shipit:user", "project:shipit:decide/*", "project:shipit:restricted")
+# the same person as on the page, so that her keys serve both
+MANAGER_SCOPES = (*people.MANAGER.scopes, f"assume:login-identity:{people.MANAGER.identity}")
 ENGINEER_CLIENT = "project/shipit/demo/release-engineer"
 ENGINEER_SCOPES = (
     "project:shipit:user",
@@ -103,8 +105,12 @@ async def _demo(port: int, folder: Path) -> None:
                 settings = with_listener(settings, secrets.token_urlsafe())
                 await asyncio.to_thread(_fresh_schema, url, settings)
                 people.settle(world.taskcluster, backend_url=settings.backend.url or "")
-                engineer = _engineer(world, work, settings.backend.url or "")
-                await _all_doors(world, settings, url, engineer, stop)
+                at = settings.backend.url or ""
+                shells = (
+                    _shell(world, work, at, "release-manager", MANAGER_CLIENT, MANAGER_SCOPES),
+                    _shell(world, work, at, "release-engineer", ENGINEER_CLIENT, ENGINEER_SCOPES),
+                )
+                await _all_doors(world, settings, url, shells, stop)
 
 
 @contextlib.asynccontextmanager
@@ -140,19 +146,18 @@ def _seeded(world: World, work: Path) -> tuple[Seeded, str]:
     seeded = seed(world, work / "product.git")
     runs = ("hooks:trigger-hook:*", "hooks:list-last-fires:*", "queue:*", "auth:get-client:*")
     token = world.taskcluster.add_client(BOT_CLIENT, (*BOT_SCOPES, "notify:email:*", *runs))
-    world.taskcluster.add_client(MANAGER_CLIENT, MANAGER_SCOPES)
     demo_releases.prepare(world)
     return seeded, token
 
 
-def _engineer(world: World, work: Path, url: str) -> Path:
-    """A file of environment variables that make a shell the demo's release engineer."""
-    token = world.taskcluster.add_client(ENGINEER_CLIENT, ENGINEER_SCOPES)
-    file = work.parent / "release-engineer.env"
+def _shell(world: World, work: Path, url: str, name: str, client: str, scopes: tuple[str, ...]) -> Path:
+    """A file of environment variables that make a shell one of the demo's people."""
+    token = world.taskcluster.add_client(client, scopes)
+    file = work.parent / f"{name}.env"
     handle = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with os.fdopen(handle, "w", encoding="utf-8") as out:
         out.write(f"SHIPIT_URL={url}\nTASKCLUSTER_ROOT_URL={world.taskcluster.url}\n")
-        out.write(f"TASKCLUSTER_CLIENT_ID={ENGINEER_CLIENT}\nTASKCLUSTER_ACCESS_TOKEN={token}\n")
+        out.write(f"TASKCLUSTER_CLIENT_ID={client}\nTASKCLUSTER_ACCESS_TOKEN={token}\n")
     return file
 
 
@@ -211,7 +216,9 @@ def _rule(name: str, *, suffix: str = "", repository: str = REPOSITORY) -> Train
     )
 
 
-async def _all_doors(world: World, settings: Settings, url: str, engineer: Path, stop: asyncio.Event) -> None:
+async def _all_doors(
+    world: World, settings: Settings, url: str, shells: tuple[Path, Path], stop: asyncio.Event
+) -> None:
     """Every door until told to stop; the first that falls takes the demo down with its error."""
     root = settings.taskcluster.root_url
     assert root is not None
@@ -238,6 +245,11 @@ async def _all_doors(world: World, settings: Settings, url: str, engineer: Path,
             click.echo(f"To log in as one of its people: {settings.backend.url}/login")
             shipit = Path(sys.executable).with_name("shipit")
             ask = f"{settings.backend.url}/api/pipelines/"
+            manager, engineer = shells
+            click.echo("To decide on the command line as the demo's release manager:")
+            click.echo(f"  set -a; . {manager}; set +a")
+            uid = uid_of(1900101, "beta", ["D250010"])
+            click.echo(f"  {shipit} decide approve {uid} --template approve --dry-run")
             click.echo("To ask the API as the demo's release engineer:")
             click.echo(f"  set -a; . {engineer}; set +a")
             click.echo(f'  curl -H "Authorization: $({shipit} hawk GET {ask})" {ask}')
@@ -266,6 +278,7 @@ async def _enter_keys(world: World, outside: Outside, whose: Whose) -> None:
     given = {
         "bugzilla": world.bugzilla.key_for(RELEASE_MANAGER.email),
         "phabricator": world.phabricator.token_for("rosa"),
+        "balrog": demo_releases.MANAGER_TOKEN,
     }
     for system, key in given.items():
         await enter(outside.database, outside.vault, whose, by, system, key)

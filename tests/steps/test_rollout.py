@@ -16,14 +16,19 @@ from shipit.actions import pipelines as pipeline_acts
 from shipit.actions import rollouts, signing, stops
 from shipit.actions import steps as acts
 from shipit.actions.persons import actor
+from shipit.cli.stepping import step_doors
+from shipit.cli.writing import whose_of
 from shipit.clients.balrog import Balrog
 from shipit.clients.http import open_session
 from shipit.errors import NotAllowed, Refused
 from shipit.pipeline.states import Status
 from shipit.pipeline.types import StepRow
 from shipit.runner.pipelines import Runner
+from shipit.settings import Secret, Settings, Steps
 from shipit.steps import rollout
+from shipit.storage import keys
 from shipit.storage import steps as stored
+from shipit.storage.vault import Vault
 from shipit.world.balrog import FakeBalrog
 from shipit.world.server import served
 from shipit.world.world import StandingClock
@@ -242,3 +247,21 @@ def test_percents_ascend() -> None:
     found = rollout.problems({"rule": 1, "percents": [50, 25]})
     assert [each.pointer for each in found] == ["/percents"]
     assert rollout.problems({"rule": 1, "percents": [0]}) == []
+
+
+async def test_a_persons_own_key_is_opened_for_them_alone(stage: Stage) -> None:
+    secret = Secret("a secret of at least sixteen characters")
+    settings = Settings(secret_key=(secret,))
+    async with open_session() as session:
+        doors = step_doors(settings, session, stage.bench.pool)
+        assert doors.key_of is not None and await doors.key_of("ann@x", "balrog") is None
+        async with stage.bench.pool.connection() as connection:
+            vault = Vault([secret.reveal()])
+            more = {"key": "ann-token", "account": "ann@x", "account_id": ""}
+            await keys.put(connection, vault, "ann@x", "balrog", **more)
+        assert await doors.key_of("ann@x", "balrog") == "ann-token"
+        assert await doors.key_of("bob@x", "balrog") is None
+        whose = whose_of(Settings(steps=Steps(balrog_url=stage.fake.api_url)), session)
+        assert (await whose("balrog", "ann-token")).name == "ann@x"
+        with pytest.raises(Refused):
+            await whose("balrog", "somebody-elses")

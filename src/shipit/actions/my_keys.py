@@ -16,8 +16,10 @@ from shipit.storage.keys import Kept
 from shipit.storage.pool import Database
 from shipit.storage.vault import Vault
 
-SYSTEMS = ("bugzilla", "phabricator")
-SHORTEST, LONGEST = 8, 300
+SYSTEMS = ("bugzilla", "phabricator", "balrog")
+SHORTEST = 8
+# Balrog's are tokens with everything about their owner in them.
+LONGEST = {"bugzilla": 300, "phabricator": 300, "balrog": 8000}
 
 
 class Account(msgspec.Struct, frozen=True):
@@ -43,9 +45,9 @@ async def enter(
     """Keep a key, after the service said whose it is. Raises InvalidInput, Refused, Unavailable, Missing."""
     _check_system(system)
     key = key.strip()
-    if not SHORTEST <= len(key) <= LONGEST or not key.isascii() or not key.isprintable():
+    if not SHORTEST <= len(key) <= LONGEST[system] or not key.isascii() or not key.isprintable():
         # The value itself is never echoed.
-        raise InvalidInput("key", expected=f"{SHORTEST} to {LONGEST} printable characters")
+        raise InvalidInput("key", expected=f"{SHORTEST} to {LONGEST[system]} printable characters")
     if vault is None or whose is None:
         raise Refused(SHADOW)
     async with database.connection() as connection:

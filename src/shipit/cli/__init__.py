@@ -30,7 +30,7 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "explain": ("shipit.cli.explain", "explain", "Why the requests of a bug stand as they do."),
     "decide": ("shipit.cli.decide", "decide", "Decide about requests, as on the board."),
     "decisions": ("shipit.cli.decide", "decisions", "Decisions made: read, take back, resume."),
-    "keys": ("shipit.cli.keys", "keys", "Your keys for Bugzilla and Phabricator."),
+    "keys": ("shipit.cli.keys", "keys", "Your keys for Bugzilla, Phabricator and Balrog."),
     "check": ("shipit.cli.check", "check", "Check settings and reachability, all problems at once."),
     "listen": ("shipit.cli.listen", "listen", "The listener: hears events and triggers tasks."),
     "events": ("shipit.cli.events", "events", "The listener's journal."),

@@ -22,6 +22,7 @@ from shipit.world.phases import HOOK, play
 from shipit.world.world import World
 
 RULE, BALROG_TOKEN = 42, "demo-balrog-token"
+MANAGER_TOKEN = "demo-balrog-token-of-rosa"
 PATIENCE_SECONDS = 120.0
 QE = actor("demo/ines", ("project:shipit:user", "project:shipit:sign/qe"))
 COLLEAGUE = actor("demo/lotte", ("project:shipit:user", "project:shipit:sign/relman"))
@@ -128,6 +129,8 @@ def prepare(world: World) -> None:
     """What the world outside must have: the update rule, and the people who sign."""
     world.balrog.add_rule(RULE, mapping="Firefox-beta", rate=0, channel="beta", alias="firefox-beta")
     world.balrog.add_person(BALROG_TOKEN, "shipit", "releng")
+    world.balrog.add_person(MANAGER_TOKEN, "rosa@example.com", "relman")
+    world.balrog.needed[("Firefox", "beta")] = {"relman": 1}
     for each in (QE, COLLEAGUE):
         world.taskcluster.add_client(each.client, each.scopes)
 

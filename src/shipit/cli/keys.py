@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MPL-2.0
-"""`shipit keys`: one's own keys for Bugzilla and Phabricator; rotation of what encrypts everybody's."""
+"""`shipit keys`: one's own keys for Bugzilla, Phabricator and Balrog; rotation of what encrypts them all."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ system_argument = click.argument("system", type=click.Choice(SYSTEMS))
 
 @click.group()
 def keys() -> None:
-    """Your keys for Bugzilla and Phabricator, with which your decisions are written."""
+    """Your keys for Bugzilla, Phabricator and Balrog, with which you write and sign there."""
 
 
 @keys.command("list")

@@ -11,7 +11,9 @@ from shipit.clients.task_groups import TaskGroups
 from shipit.settings import Settings
 from shipit.steps.contract import Doors
 from shipit.steps.hosts import Hosts
+from shipit.storage import keys
 from shipit.storage.pool import Database
+from shipit.storage.vault import Vault
 
 
 def step_doors(settings: Settings, session: Session, database: Database) -> Doors:
@@ -24,7 +26,17 @@ def step_doors(settings: Settings, session: Session, database: Database) -> Door
         timeout=settings.steps.timeout,
     )
     url = settings.steps.balrog_url
+    vault = Vault([key.reveal() for key in settings.secret_key]) if settings.secret_key else None
+
+    async def key_of(person: str, system: str) -> str | None:
+        if vault is None:
+            return None
+        async with database.connection() as connection:
+            found = await keys.opened(connection, vault, person, system)
+        return None if found is None or found.refused_why is not None else found.key
+
     return Doors(
+        key_of=key_of,
         database=database,
         services=services,
         task_groups=_task_groups(settings, session),

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from shipit.actions.my_keys import Account, Whose
+from shipit.clients.balrog import Balrog
 from shipit.clients.bugzilla_writes import BugzillaWrites
 from shipit.clients.http import KeyRefused, Session
 from shipit.clients.phabricator_writes import PhabricatorWrites
@@ -35,13 +36,20 @@ def outside_of(settings: Settings, session: Session, database: Database) -> Outs
 
 
 def whose_of(settings: Settings, session: Session) -> Whose:
-    """Ask Bugzilla or Phabricator whose key that is."""
+    """Ask Bugzilla, Phabricator or Balrog whose key that is."""
     bugzilla = BugzillaWrites(session, settings.bugzilla.url, timeout=15)
     url = settings.phabricator.url
     phabricator = None if url is None else PhabricatorWrites(session, url, timeout=15)
 
+    updates = settings.steps.balrog_url
+    balrog = None if updates is None else Balrog(session, updates, timeout=15)
+
     async def whose(system: str, key: str) -> Account:
         try:
+            if system == "balrog":
+                if balrog is None:
+                    raise Refused("this installation speaks to no Balrog")
+                return Account(await balrog.account(key))
             if system == "bugzilla":
                 return Account(await bugzilla.account(key))
             if phabricator is None:

@@ -121,6 +121,17 @@ class Balrog:
         answer = await self._ask("POST", where, {"role": role}, token=token)
         _good(answer, f"no scheduled change {sc_id} of {kind}")
 
+    async def account(self, token: str) -> str:
+        """Whose token that is. Raises Refused when Balrog does not take it."""
+        answer = await self._ask("GET", "users/current", token=token)
+        if answer.status in (401, 403):
+            raise Refused("Balrog does not take this token")
+        found = _good(answer, "no such user")
+        name = found.get("username") if isinstance(found, dict) else None
+        if not name:
+            raise Unavailable(SERVICE, "showed a user in another shape")
+        return str(name)
+
     async def is_shut_off(self, product: str, channel: str) -> bool:
         """Whether updates of a product on a channel are shut off."""
         answer = await self._ask("GET", f"emergency_shutoff/{quote(product)}/{quote(channel)}")

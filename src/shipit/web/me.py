@@ -7,7 +7,6 @@ from http import HTTPStatus
 
 import msgspec
 
-from shipit.actions.my_keys import SYSTEMS
 from shipit.actions.persons import actor
 from shipit.storage import keys, trains
 from shipit.web import scopes
@@ -75,7 +74,7 @@ async def show(request: Asked) -> Answer:
             decide=[each for each in names if who.holds(_DECIDE + each)],
             sign=groups_of(who.scopes),
             shadow=things.settings.is_shadow,
-            keys=Keys(*(name in kept and kept[name].refused_at is None for name in SYSTEMS)),
+            keys=Keys(*(name in kept and kept[name].refused_at is None for name in Keys.__struct_fields__)),
             csrf=things.sessions.csrf(request) if things.sessions and has_session else None,
             login_url=LOGIN if who.is_anonymous and things.sessions else None,
         )

@@ -88,6 +88,7 @@ class FakeBalrog(Fake):
             web.post(CHANGE + "/signoffs", self._sign),
             web.get(shutoff + "/{product}/{channel}", self._shut),
             web.post(shutoff, self._shut_off),
+            web.get("/api/users/current", self._current),
         ]
 
     async def _rule(self, request: web.Request) -> web.StreamResponse:
@@ -162,6 +163,12 @@ class FakeBalrog(Fake):
             return _says(HTTPStatus.FORBIDDEN, "Permission Denied", "Cannot signoff with a second role")
         change["signoffs"][who[0]] = role
         return self._after(request, {})
+
+    async def _current(self, request: web.Request) -> web.StreamResponse:
+        who = self._who(request)
+        if who is None:
+            return _says(HTTPStatus.FORBIDDEN, "Permission Denied")
+        return _json({"username": who[0], "permissions": {}, "roles": list(who[1])})
 
     async def _shut(self, request: web.Request) -> web.StreamResponse:
         wanted = (request.match_info["product"], request.match_info["channel"])

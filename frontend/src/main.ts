@@ -16,8 +16,14 @@ addEventListener("vite:preloadError", (event) => {
   location.reload();
 });
 
+/** The shell is painted before the page's own work begins. A hidden page is not painted at all. */
+async function painted(): Promise<void> {
+  if (document.hidden || performance.getEntriesByName("first-contentful-paint").length) return;
+  await new Promise<void>((done) => requestAnimationFrame(() => setTimeout(done)));
+}
+
 const target = document.getElementById("app")!;
-const { default: first } = await find(router.path).route.load();
+const [{ default: first }] = await Promise.all([find(router.path).route.load(), painted()]);
 target.replaceChildren();
 mount(App, { target, props: { first } });
 router.listen((path) => find(path).route !== MISSING);

@@ -49,7 +49,7 @@ async def test_who_refuses_at_taskcluster_is_told_and_can_go_on(stage: Stage, pa
 
 async def test_a_key_is_entered_shown_as_whose_it_is_and_forgotten(stage: Stage, page: Page) -> None:
     key = stage.world.bugzilla.key_for("rosa@people.example")
-    await login(page, people.MANAGER, stage.url)
+    await login(page, people.TRAINEE, stage.url)
     await show(page, f"{stage.url}/me")
     field = page.get_by_label("Your Bugzilla key")
     await field.fill("not-a-key")
@@ -58,21 +58,21 @@ async def test_a_key_is_entered_shown_as_whose_it_is_and_forgotten(stage: Stage,
     complaints(page).clear()
     await field.fill(key)
     await page.get_by_role("button", name="Keep").first.click()
-    await expect(page.get_by_text("writes as")).to_be_visible()
+    await expect(page.get_by_text("writes as rosa@people.example, entered")).to_be_visible()
     assert key not in await page.content()
     await page.get_by_role("button", name="Forget").click()
     await page.get_by_role("button", name="Forget it").click()
     await expect(page.get_by_label("Your Bugzilla key")).to_be_visible()
 
 
-@pytest.mark.parametrize("width", [400, 1600])
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-async def test_the_page_is_open_to_everybody(stage: Stage, page: Page, width: int, scheme: str) -> None:
-    await page.set_viewport_size({"width": width, "height": 900})
-    await page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
+async def test_the_page_is_open_to_everybody_at_any_width(stage: Stage, page: Page) -> None:
     await login(page, people.MANAGER, stage.url)
     await show(page, f"{stage.url}/me")
-    await expect(page.get_by_label("Your Bugzilla key")).to_be_visible()
-    assert await violations(page) == []
+    await expect(page.get_by_label("Another Bugzilla key")).to_be_visible()
     overflow = "document.documentElement.scrollWidth > document.documentElement.clientWidth"
-    assert not await page.evaluate(overflow)
+    for width in (400, 1600):
+        await page.set_viewport_size({"width": width, "height": 900})
+        for scheme in ("light", "dark"):
+            await page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
+            assert await violations(page) == [], (width, scheme)
+        assert not await page.evaluate(overflow), width

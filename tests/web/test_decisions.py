@@ -188,6 +188,21 @@ async def test_a_restricted_bug_is_not_there_for_those_without_the_right(both: B
     assert (await both.ask("DELETE", "/api/decisions/of-a-secret", who="beta-only")).status_code == 404
 
 
+async def test_of_a_batch_only_what_may_be_seen_is_told(both: Both) -> None:
+    secret, public = both.desk.file("beta", groups=(SECURITY,)), both.desk.file("beta")
+    await both.desk.read()
+    uids = both.desk.uids(secret, public)
+    seen = (await both.ask("POST", "/api/decisions/preview", {"verdict": "approve", "requests": uids})).json()
+    given = {"verdict": "approve", "requests": uids, "reason": "both are crashes"}
+    body = given | {"seen": seen["seen"], "stamps": seen["stamps"]}
+    assert (await both.ask("PUT", "/api/decisions/half-a-secret", body)).status_code == 201
+    told = (await both.ask("GET", "/api/decisions/half-a-secret", who="user")).json()
+    assert ([part["bug"] for part in told["parts"]], told["reason"]) == ([public], "")
+    assert both.desk.uids(secret)[0] not in str(told)
+    whole = (await both.ask("GET", "/api/decisions/half-a-secret", who="theo")).json()
+    assert (len(whole["parts"]), whole["reason"]) == (2, "both are crashes")
+
+
 async def test_nobody_in_particular_reads_no_addresses_answers_or_reasons(both: Both) -> None:
     bug = both.desk.file("beta")
     await both.desk.read()

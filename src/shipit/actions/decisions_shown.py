@@ -189,7 +189,8 @@ def decision_shown(one: Stored, *, may_change: bool) -> DecisionShown:
         word=PART_WORDS[state],
         sentence=_whole(parts, speaks),
         comment=one.wanted.comment,
-        reason=one.wanted.reason,
+        # It may be about what is hidden from whoever reads this.
+        reason=one.wanted.reason if len(one.parts) == one.parts_in_all else "",
         until=one.wanted.until,
         made_at=one.made_at,
         hold_until=one.hold_until,
@@ -273,7 +274,7 @@ def _part_shown(part: StoredPart, verdict: Verdict) -> PartShown:
             due_at=part.due_at,
         ),
         requests=tuple(_request_decided(each, verdict) for each in part.requests),
-        writes=tuple(_write_shown(write) for write in part.writes),
+        writes=tuple(_write_shown(write, part.state) for write in part.writes),
         not_written=part.plan.not_written,
         notes=part.plan.notes,
         differences=part.differences,
@@ -293,7 +294,8 @@ def _request_decided(each: StoredRequest, verdict: Verdict) -> RequestDecided:
     )
 
 
-def _write_shown(write: StoredWrite) -> WriteShown:
+def _write_shown(write: StoredWrite, state: PartState) -> WriteShown:
+    is_unknown = write.state is WriteState.SENDING and state in (PartState.STUCK, PartState.DROPPED)
     return WriteShown(
         position=write.position,
         system=write.write.system,
@@ -301,7 +303,7 @@ def _write_shown(write: StoredWrite) -> WriteShown:
         rows=write.write.rows,
         comment=write.write.comment,
         state=write.state,
-        word=WRITE_WORDS[write.state],
+        word="may have been sent" if is_unknown else WRITE_WORDS[write.state],
         attempts=write.attempts,
         sent_at=write.sent_at,
         done_at=write.done_at,

@@ -26,6 +26,16 @@ from shipit.uplift.decision_types import (
 from shipit.uplift.verdicts import Wanted
 
 _SQL = load("decisions")
+_SHOWN = (
+    "uid",
+    "person",
+    "wanted",
+    "refusals",
+    "made_at",
+    "hold_until",
+    "parts_in_all",
+    "parts",
+)
 
 
 class Line(msgspec.Struct, frozen=True, kw_only=True):
@@ -109,6 +119,7 @@ class Stored(msgspec.Struct, frozen=True, kw_only=True):
     refusals: tuple[Refusal, ...]
     made_at: datetime
     hold_until: datetime
+    parts_in_all: int
     parts: tuple[StoredPart, ...]
 
 
@@ -180,7 +191,17 @@ async def shown(
         "limit": limit,
     }
     found = await connection.execute(_SQL["shown"], values)
-    names = ("uid", "verdict", "person", "wanted", "refusals", "made_at", "hold_until", "parts")
+    names = (
+        "uid",
+        "verdict",
+        "person",
+        "wanted",
+        "refusals",
+        "made_at",
+        "hold_until",
+        "parts_in_all",
+        "parts",
+    )
     rows = [dict(zip(names, row, strict=True)) for row in await found.fetchall()]
     return [msgspec.convert(row, Stored) for row in rows]
 

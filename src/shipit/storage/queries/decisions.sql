@@ -150,7 +150,8 @@ where decision = %(decision)s and bug = %(bug)s and state = 'stuck'
 
 -- name: shown
 -- Decisions as people read them, newest first; of restricted bugs only for those who may.
-select d.uid, d.verdict, d.person, d.wanted, d.refusals, d.made_at, d.hold_until,
+select d.uid, d.person, d.wanted, d.refusals, d.made_at, d.hold_until,
+    (select count(*) from decision_parts p where p.decision = d.uid),
     (select coalesce(jsonb_agg(jsonb_build_object(
         'bug', p.bug, 'is_restricted', b.is_restricted, 'state', p.state, 'message', p.message,
         'differences', p.differences,

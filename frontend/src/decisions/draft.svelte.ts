@@ -58,6 +58,8 @@ export class Draft {
       this.#isTyped = false;
       this.use(first);
     }
+    // what is put off names when it comes back
+    if (verdict === "defer" && !this.at && !this.condition) this.build = this.stamp?.build ?? "";
   }
 
   /** Take a template's words; none: empty. Of one request what they name is filled in, of several for each. */

@@ -2,6 +2,7 @@
 /** Decisions on their way: sent once whatever the connection does, held for a moment, followed to their end. */
 
 import { ApiError, get, send, type Schemas } from "../lib/api";
+import { keys } from "../lib/keys.svelte";
 import { toasts } from "../lib/toasts.svelte";
 
 export type Decision = Schemas["DecisionShown"];
@@ -15,6 +16,7 @@ const TRIES = 4;
 class Sending {
   /** Mine that may still be taken back, newest last. */
   held: readonly Decision[] = $state.raw([]);
+  #leave = (): void => {};
   #closers = new Map<string, () => void>();
   #heard = new Set<(decision: Decision) => void>();
 
@@ -77,6 +79,7 @@ class Sending {
   }
 
   #hold(decision: Decision): void {
+    if (this.held.length === 0) this.#leave = keys.register({ keys: ["z"], does: "Take the decision back", run: () => void this.undo() });
     this.held = [...this.held, decision];
     const seconds = Math.max(0, Math.round((Date.parse(decision.hold_until) - Date.now()) / 1000));
     const close = toasts.show({
@@ -92,7 +95,8 @@ class Sending {
   #release(uid: string): void {
     this.#closers.get(uid)?.();
     this.#closers.delete(uid);
-    if (this.held.some((each) => each.uid === uid)) this.held = this.held.filter((each) => each.uid !== uid);
+    this.held = this.held.filter((each) => each.uid !== uid);
+    if (this.held.length === 0) this.#leave();
   }
 
   #end(decision: Decision): void {

@@ -97,6 +97,7 @@ async def test_a_round_on_a_mercurial_repository_reads_tries_and_reports(hg_scen
     )
     await scene.look()
     ((view,),) = scene.rows("select content from details")
+    assert view["reason"] is None
     (hunk,) = view["files"][0]["hunks"]
     assert hunk["ours"]["lines"] == ["only beta"]
     assert [view["commits"][span["commit"]]["bug"] for span in hunk["ours"]["blame"]] == [1001]

@@ -213,8 +213,9 @@ class HgTrials:
 
     async def fresh(self, request: Request) -> Timed:
         """One trial run now; see `GitTrials.fresh`."""
-        (timed,) = await self.run_timed([request])
-        return timed
+        async with self._busy:
+            (timed,) = await self._run([request])
+            return timed
 
     async def hunks(self, onto: str, patch: Patch, path: str, *, after: tuple[Patch, ...] = ()) -> PathHunks:
         """What conflicts in one path of a patch that conflicts onto a tip, with the three sides.

@@ -191,18 +191,7 @@ async def shown(
         "limit": limit,
     }
     found = await connection.execute(_SQL["shown"], values)
-    names = (
-        "uid",
-        "verdict",
-        "person",
-        "wanted",
-        "refusals",
-        "made_at",
-        "hold_until",
-        "parts_in_all",
-        "parts",
-    )
-    rows = [dict(zip(names, row, strict=True)) for row in await found.fetchall()]
+    rows = [dict(zip(_SHOWN, row, strict=True)) for row in await found.fetchall()]
     return [msgspec.convert(row, Stored) for row in rows]
 
 

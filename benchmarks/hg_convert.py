@@ -64,6 +64,11 @@ def convert(clone: Path, branches: list[str], target: Path) -> dict[str, str]:
     options = ("extensions.convert=", "convert.git.similarity=50", "convert.git.renamelimit=7000")
     settings = [word for option in options for word in ("--config", option)]
     run(hg_program(), *settings, "convert", "--quiet", "-s", "git", narrow, target)
+    return shamap(target)
+
+
+def shamap(target: Path) -> dict[str, str]:
+    """Git hash to hg hash of what was converted into it."""
     lines = (target / ".hg/shamap").read_text("ascii").splitlines()
     return dict(line.split() for line in lines)
 

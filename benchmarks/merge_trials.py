@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MPL-2.0
 """Merge trials beside their peers in one run: cherry-pick in a work tree, a merge-tree process for each.
 
-    python benchmarks/merge_trials.py [--repo CLONE --history ROWS.jsonl] [--limit N]
+    python -m benchmarks.merge_trials [--repo CLONE --history ROWS.jsonl [--converted HG-CLONE]] [--limit N]
 
 Without a clone a repository is generated. CPU is user and system time of every process involved, children
 included; it is the column to trust on a machine that has other work.
@@ -24,10 +24,14 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from benchmarks.hg_convert import convert, shamap
+from benchmarks.hg_peer import original
+from shipit.errors import CommandFailed
 from shipit.merge.series import Request
 from shipit.merge.store import Known, Merge
 from shipit.merge.types import Commit
 from shipit.vcs.git_store import GitTrials
+from shipit.vcs.hg import hg_program
 
 ROUNDS = 5
 
@@ -174,6 +178,27 @@ def cherry_picks(repo: Path, cases: list[Case], wanted: int) -> tuple[Row, Row]:
     )
 
 
+def grafts(repo: Path, cases: list[Case], folder: Path, converted: Path | None) -> list[Row]:
+    """The original's method on the same history in Mercurial, with the checkouts of the tips and without.
+
+    converted: the repository in Mercurial where it was converted before. No rows where there is no hg.
+    """
+    try:
+        hg_program()
+    except CommandFailed:
+        return []
+    target = converted or folder / "converted"
+    names = git(repo, "for-each-ref", "--format=%(refname:lstrip=2)", "refs/heads/").decode().split()
+    hashes = convert(repo, names, target) if converted is None else shamap(target)
+    theirs = [(hashes[tip], hashes[patch]) for tip, patch in cases if tip in hashes and patch in hashes]
+    whole, bare, _ = original(target, theirs)
+    name = "the original's method in Mercurial: `hg graft`"
+    return [
+        Row(f"{name}, checkouts left out", bare.count, bare.cpu, bare.wall),
+        Row(f"{name}, checkouts and all", whole.count, whole.cpu, whole.wall),
+    ]
+
+
 def generated(folder: Path, files: int, patches: int) -> tuple[Path, list[Case]]:
     """A repository of `files` files, a train, and patches of which some conflict."""
     chance = random.Random(1)
@@ -252,6 +277,8 @@ def main() -> None:
     parser.add_argument("--history", type=Path)
     parser.add_argument("--limit", type=int, default=400, help="trials of the fast engines")
     parser.add_argument("--slow-limit", type=int, default=40, help="trials of the slow engines")
+    parser.add_argument("--graft-limit", type=int, default=10, help="trials of the original's method")
+    parser.add_argument("--converted", type=Path, help="the clone in Mercurial, made by hg_convert")
     parser.add_argument("--files", type=int, default=10_000, help="files of the generated repository")
     options = parser.parse_args()
     if (options.repo is None) != (options.history is None):
@@ -271,7 +298,8 @@ def main() -> None:
         bare, picks = cherry_picks(repo, few, options.slow_limit)
         version = git(repo, "version").decode().strip()
         print(f"{source}; {version}; Python {platform.python_version()}; {os.cpu_count()} cores\n")
-        print(table([floor, ours, two, each, bare, picks], ours))
+        told = grafts(repo, few[: options.graft_limit], Path(folder), options.converted)
+        print(table([floor, ours, two, each, bare, picks, *told], ours))
 
 
 if __name__ == "__main__":

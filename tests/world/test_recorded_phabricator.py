@@ -34,7 +34,6 @@ NOT_FAKED_METHODS = {
     "differential.getcommitmessage": "nobody asks for it",
     "differential.changeset.search": "raw diffs are read instead",
     "phid.query": "nobody asks for it",
-    "transaction.search": "nobody asks for it",
     "harbormaster.buildable.search": "the analysis' part of Conduit, another issue",
     "harbormaster.build.search": "the analysis' part of Conduit, another issue",
     "harbormaster.target.search": "the analysis' part of Conduit, another issue",

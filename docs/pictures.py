@@ -32,9 +32,8 @@ THEMES = ("light", "dark")
 
 
 class Shot(NamedTuple):
-    """One picture. person: who looks, None is nobody; ready: what must be there; opens: what is clicked.
-
-    height: of the window, in pixels.
+    """One picture. person: who looks, None is nobody; ready: what must be there; opens: what is clicked,
+    then: what that must bring. height: of the window, in pixels.
     """
 
     path: str
@@ -42,11 +41,36 @@ class Shot(NamedTuple):
     ready: str = "h1"
     opens: str | None = None
     height: int = 900
+    then: str | None = None
 
 
 TRACE = "section[aria-label=Traces] tr:has-text('code-coverage'):has-text('Done')"
+CONFLICT = "/requests/1900105-beta-82f54b4332"
 PAGES = {
     "page": Shot("/"),
+    "request-needs": Shot(
+        "/requests/1900106-beta-47ae3f88b8", "demo/rosa", ready="#checks-title", height=1500
+    ),
+    "request": Shot(
+        CONFLICT,
+        "demo/rosa",
+        ready="#checks-title",
+        opens="#why button:has-text('Ask'), #why .hunk-h",
+        then="#why .sides",
+        height=2500,
+    ),
+    "request-decide": Shot(
+        CONFLICT,
+        "demo/rosa",
+        ready="#checks-title",
+        opens="#decide .opts label",
+        then="#decide .writes",
+        height=1100,
+    ),
+    "request-reader": Shot(
+        "/requests/1900101-beta-451ad61371", "demo/olga", ready="#checks-title", height=1300
+    ),
+    "request-restricted": Shot("/requests/1900104-beta-fd3f693efe", ready="[role=alert]"),
     "events": Shot("/events", "demo/enzo", ready=TRACE, opens=f"{TRACE} >> button.opener", height=1560),
 }
 
@@ -80,8 +104,12 @@ async def _open(page: Page, url: str, shot: Shot) -> None:
     await page.wait_for_selector(shot.ready, timeout=90_000)
     if shot.opens is not None:
         await page.click(f"{shot.opens} >> nth=0")
+        if shot.then is not None:
+            await page.wait_for_selector(shot.then, timeout=90_000)
         await page.mouse.move(0, 0)
         await page.evaluate("scrollTo(0, 0)")
+        if shot.then is not None:
+            await page.locator(shot.then).first.scroll_into_view_if_needed()
     await page.wait_for_timeout(500)
 
 

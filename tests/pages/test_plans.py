@@ -38,9 +38,17 @@ async def test_the_plan_fits_a_narrow_screen_and_its_steps_lead_to_requests(
     async with opened(chromium, viewport={"width": 400, "height": 800}) as page:
         await show(page, f"{stage.url}/plans/beta?scope=pending")
         assert await page.evaluate("document.documentElement.scrollWidth") <= 400
+        assert complaints(page) == []
         await page.click(f'tr[data-request^="{LATER}-"] a')
         await page.wait_for_url(f"**/requests/{LATER}-*")
-        assert complaints(page) == []
+
+
+async def test_the_board_leads_to_the_plan_and_says_what_a_request_needs(stage: Stage, page: Page) -> None:
+    await show(page, f"{stage.url}/?train=beta")
+    row = page.get_by_role("row").filter(has_text="Dragging a tab over the pinned ones")
+    await expect(row).to_contain_text(f"Needs {FIRST}")
+    await page.click("text=Landing plan")
+    await expect(page.locator("h1")).to_have_text("Landing plan of beta")
 
 
 async def test_an_approval_reaches_the_open_plan(stage: Stage, page: Page) -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 import click
 import msgspec
 
-from shipit.cli import listener_check
+from shipit.cli import listener_check, login_check
 from shipit.cli.opening import bot_doors, read_settings
 from shipit.cli.serve import check_schema
 from shipit.cli.writing import vault_of
@@ -56,6 +56,7 @@ async def _all(offline: bool) -> list[Finding]:
         return [Finding("settings", error.detail)]
     problems = [Finding("trains", text) for text in problems_of(settings.trains, datetime.now(UTC))]
     problems += [_looked(one) for one in listener_check.offline(settings) if one.problem]
+    problems += [Finding("login", problem) for problem in login_check.problems(settings)]
     problems += [Finding("decisions", problem) for problem in _decisions(settings)]
     findings = [Finding("settings", said=os.environ.get("SHIPIT_CONFIG") or "no file; defaults"), *problems]
     if offline or problems:
@@ -64,6 +65,7 @@ async def _all(offline: bool) -> list[Finding]:
         *findings,
         *await _database(settings),
         *await _services(settings),
+        await _login(settings),
         *await _listener(settings),
     ]
 
@@ -79,6 +81,11 @@ def _decisions(settings: Settings) -> list[str]:
     except InvalidInput as error:
         return [error.detail]
     return []
+
+
+async def _login(settings: Settings) -> Finding:
+    async with open_session(trust_env=True) as session:
+        return await _asked("login", lambda: login_check.answers(settings, session))
 
 
 async def _listener(settings: Settings) -> list[Finding]:

@@ -13,7 +13,18 @@ from fixtures_postgres import Database
 from fixtures_web import NOON, Service, make_bug, make_request, make_secret, make_trial, running
 from shipit.merge.conflict_view import ConflictView
 from shipit.merge.types import Outcome
-from shipit.uplift.analysis import Analysis, Churn, Failed, PatchFacts, Relations, Size, Source
+from shipit.uplift.analysis import (
+    Analysis,
+    Churn,
+    Failed,
+    MozdataAnalysis,
+    PatchFacts,
+    ReadPatch,
+    Relations,
+    Size,
+    Source,
+)
+from shipit.uplift.evidence import Evidence
 from shipit.uplift.forms import forms_in
 from shipit.uplift.landings import CommitFact
 from shipit.uplift.people import Deed, Did
@@ -67,7 +78,17 @@ def analysis(bug: int, *patches: PatchFacts | Failed) -> dict[str, Any]:
     made = Analysis(
         bug=bug,
         patches=patches or (patch(),),
-        reading=Failed(subject="bug", reason="not read", source=Source.MOZDATA, at=NOON),
+        reading=MozdataAnalysis(
+            patches=(ReadPatch(name="D1", kind=PatchSource.REVISION, url="", modules=("Core: DOM",)),),
+            backouts=0,
+            comments=1,
+            refused_patches=0,
+            in_testsuite="",
+            authors=(),
+            reviewers=(),
+            landings={},
+            read_at=NOON,
+        ),
         people=(),
         relations=Relations(),
         size=Size(),
@@ -120,6 +141,7 @@ def _ago(days: int) -> datetime:
 async def read(service: Service, who: str | None = "user", uid: str = UID) -> dict[str, Any]:
     answer = await service.by(who).get(f"/api/requests/{uid}/evidence")
     assert answer.status_code == 200, answer.text
+    msgspec.json.decode(answer.content, type=Evidence)
     return answer.json()  # type: ignore[no-any-return]
 
 
@@ -149,6 +171,7 @@ async def test_a_request_is_told_whole(database: Database) -> None:
     (bake,) = [row["sentence"] for row in told["facts"] if row["key"] == "bake"]
     assert bake.startswith("On main again for ")
     assert [row["bugs"] for row in told["facts"] if row["key"] == "regressions"] == [[55]]
+    assert [row["sentence"] for row in told["facts"] if row["key"] == "modules"] == ["Core: DOM."]
     (person,) = told["people"]
     assert person["name"] == "An Author"
     assert person["sentences"][0].startswith(

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 
 from shipit.merge.types import PatchResult, SeriesResult
-from shipit.uplift.analysis import Failed, PatchFacts
+from shipit.uplift.analysis import Failed, PatchFacts, Source
 from shipit.uplift.checks import checks, disagreements
 from shipit.uplift.evidence import (
     Evidence,
@@ -221,6 +221,9 @@ def _facts(told: Told, facts: Facts, measured: Sequence[PatchFacts], now: dateti
             source=BUGZILLA,
             at=read,
         )
+    if facts.modules:
+        said = f"{listed(facts.modules[:8])}."
+        yield FactShown(key="modules", label="Modules", sentence=said, source=Source.MOZDATA.value, at=read)
     yield from _churn(measured)
 
 

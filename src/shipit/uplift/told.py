@@ -193,17 +193,31 @@ class ToldPerson(msgspec.Struct, frozen=True, kw_only=True):
     roles: tuple[str, ...] = ()
 
 
+class _Read(msgspec.Struct, frozen=True):
+    modules: tuple[str, ...] = ()
+
+
+class _Reading(msgspec.Struct, frozen=True):
+    """libmozdata's reading, as far as it is shown; a failed one has no patches."""
+
+    patches: tuple[_Read, ...] = ()
+
+
 class _Patches(msgspec.Struct, frozen=True):
     patches: tuple[PatchFacts | Failed, ...] = ()
+    reading: _Reading = _Reading()
 
 
 class Facts(msgspec.Struct, frozen=True, kw_only=True):
-    """A bug's facts, read. patches: by name. lacking: why a part could not be read."""
+    """A bug's facts, read. patches: by name. modules: as libmozdata names them. lacking: why a part could not
+    be read.
+    """
 
     people: tuple[ToldPerson, ...] = ()
     landings: tuple[CommitFact, ...] = ()
     relations: Relations = Relations()
     patches: Mapping[str, PatchFacts | Failed] = {}
+    modules: tuple[str, ...] = ()
     needinfos: tuple[Needinfo, ...] = ()
     lacking: str | None = None
 
@@ -229,6 +243,7 @@ def facts_of(bug: ToldBug) -> Facts:
         landings=part("landings", tuple[CommitFact, ...], ()),
         relations=msgspec.convert(relations, Relations),
         patches={(one.name if isinstance(one, PatchFacts) else one.subject): one for one in analysis.patches},
+        modules=tuple(dict.fromkeys(name for one in analysis.reading.patches for name in one.modules)),
         needinfos=part("needinfos", tuple[Needinfo, ...], ()),
         lacking=f"the stored {' and '.join(lost)} cannot be read" if lost else None,
     )

@@ -21,7 +21,8 @@ from typing import Any
 import msgspec
 
 from shipit.clients import bugzilla_parts
-from shipit.uplift.checks import Kind, Subject, Verdict, checks
+from shipit.uplift.check_types import Kind, Subject, Verdict
+from shipit.uplift.checks import checks
 from shipit.uplift.facts import measure
 from shipit.uplift.forms import Generation, forms_in
 from shipit.uplift.landing_comments import PATTERNS, Where, backout_in

@@ -24,7 +24,7 @@ import msgspec
 
 from shipit.errors import CommandFailed
 from shipit.merge.standing import Landing, bugs_of, is_backout, is_same_subject, named_by, quoted_by
-from shipit.uplift.checks import BACKOUT_SHARE, FEW_BACKOUTS, MANY_FILES, MANY_LINES
+from shipit.uplift.check_types import BACKOUT_SHARE, FEW_BACKOUTS, MANY_FILES, MANY_LINES
 from shipit.uplift.facts import Measured, measure
 from shipit.uplift.sizes import FileChange
 from shipit.vcs.commits import read_files, text

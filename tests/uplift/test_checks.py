@@ -9,7 +9,8 @@ import msgspec
 import pytest
 
 from shipit.uplift.analysis import Churn
-from shipit.uplift.checks import Check, FileTrouble, Kind, Subject, Verdict, bugs_named, checks, disagreements
+from shipit.uplift.check_types import Check, FileTrouble, Kind, Subject, Verdict
+from shipit.uplift.checks import bugs_named, checks, disagreements
 from shipit.uplift.facts import measure
 from shipit.uplift.forms import forms_in
 from shipit.uplift.questions import Question

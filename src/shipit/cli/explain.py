@@ -16,7 +16,7 @@ from shipit.clients.shipit import Backend
 from shipit.errors import InvalidInput
 from shipit.merge.conflict_view import ConflictView, HunkView, SideView
 from shipit.settings import Settings
-from shipit.uplift.checks import Check, Verdict
+from shipit.uplift.check_types import Check, Verdict
 from shipit.uplift.evidence import AskState, Evidence
 from shipit.uplift.wording import moment
 

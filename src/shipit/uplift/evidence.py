@@ -14,7 +14,7 @@ import msgspec
 from shipit.merge.conflict_view import ConflictView
 from shipit.merge.interdiff import InterdiffView
 from shipit.merge.types import Conflict, Outcome
-from shipit.uplift.checks import Check
+from shipit.uplift.check_types import Check
 from shipit.uplift.standing import Standing
 from shipit.uplift.types import RequestState
 

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 
 from shipit.merge.types import Outcome
 from shipit.uplift.analysis import Failed, PatchFacts
-from shipit.uplift.checks import BACKOUT_SHARE, FEW_BACKOUTS, FileTrouble, Subject, bugs_named
+from shipit.uplift.check_types import BACKOUT_SHARE, FEW_BACKOUTS, FileTrouble, Subject
+from shipit.uplift.checks import bugs_named
 from shipit.uplift.facts import is_test_file, measure
 from shipit.uplift.forms import answer_to
 from shipit.uplift.landings import standing_on_main

@@ -56,6 +56,7 @@ async def test_every_conflict_is_searched_once_and_told_to_the_backend(scene: Sc
     assert advice_of(scene, bug)[0][2] != key
 
 
+@pytest.mark.drill
 async def test_a_raw_diff_is_searched_as_what_it_will_be_on_main(scene: Scene) -> None:
     product = scene.product
     missing = product.patch("main", 0, FREE_LINE, "Bug 900 - First. r=tbrand", text="first")
@@ -77,6 +78,7 @@ async def test_the_mail_about_a_conflict_says_what_it_needs(scene: Scene) -> Non
     assert "Needs bug 900. Ask for bug 900 on beta as well" in sent.content
 
 
+@pytest.mark.drill
 async def test_a_search_that_hangs_is_given_up_and_the_trials_are_told(
     scene: Scene, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -91,6 +93,7 @@ async def test_a_search_that_hangs_is_given_up_and_the_trials_are_told(
     assert "given up after 0.05 s" in advice_of(scene, bug)[0][4]
 
 
+@pytest.mark.drill
 async def test_watching_tells_trials_before_it_searches(
     scene: Scene, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -159,6 +162,7 @@ async def test_a_plan_says_what_lands_first(scene: Scene) -> None:
     assert f"merges cleanly with bug {first} landed first" in waiting["reason"]
 
 
+@pytest.mark.drill
 async def test_plans_are_made_again_only_when_heads_patches_or_decisions_change(scene: Scene) -> None:
     every = "select train, scope, sees_restricted, made_at from plans order by 1, 2, 3"
     bug = scene.ask("beta")

@@ -9,6 +9,8 @@ import os
 import sys
 from pathlib import Path
 
+import pytest
+
 from fixtures_bot import BOT_CLIENT, Scene
 from git_builder import run_git
 
@@ -33,6 +35,7 @@ async def shipit(scene: Scene, *words: str | Path) -> tuple[int, str, str]:
     return process.returncode or 0, out.decode(), err.decode()
 
 
+@pytest.mark.drill
 async def test_the_plan_of_a_train_is_printed_and_written_to_a_clone(scene: Scene, tmp_path: Path) -> None:
     bug, waiting = scene.ask("beta"), scene.ask("beta")
     scene.decide(bug, "beta", "+")

@@ -11,6 +11,7 @@ import pytest
 
 from git_builder import Repo, numbered, run_git
 from shipit.merge.store import Known, Merge
+from shipit.vcs import candidates
 from shipit.vcs.candidates import Candidates
 from shipit.vcs.ground import GitGround
 from shipit.vcs.merging import Merger, accepts_trees, git_version
@@ -130,3 +131,32 @@ async def test_a_missing_content_fails_its_merge_and_no_other(repo: Repo) -> Non
         lost = await ground.merge(Merge(one.base, "1" * 40, one.tree))
         assert lost.tree is None and lost.reason is not None
         assert (await ground.merge(Merge(one.base, other.tree, one.tree))).reason is None
+
+
+async def test_a_look_that_is_given_up_keeps_what_it_read(
+    repo: Repo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(candidates, "_BLOCK", 1)
+    read, calls = Candidates._read, 0
+
+    async def torn(self: Candidates, shadow: Shadow, names: list[str]) -> object:
+        nonlocal calls
+        calls += 1
+        if calls == 3:
+            raise TimeoutError
+        return await read(self, shadow, names)
+
+    monkeypatch.setattr(Candidates, "_read", torn)
+    kept = tmp_path / "index"
+    async with Shadow(repo.path) as shadow:
+        index = Candidates(kept=kept)
+        with pytest.raises(TimeoutError):
+            await index.follow(shadow, [repo.id("main")])
+        assert len(index) == 2
+        # the same process goes on, and so does another one
+        assert await Candidates(kept=kept).follow(shadow, [repo.id("main")]) == 2
+        assert await index.follow(shadow, [repo.id("main")]) == 2
+        whole = Candidates()
+        await whole.follow(shadow, [repo.id("main")])
+        assert [index.at(place) for place in range(4)] == [whole.at(place) for place in range(4)]
+        assert index.tips == whole.tips == {repo.id("main")}

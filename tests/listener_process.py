@@ -83,7 +83,7 @@ class ListenerProcess:
                 stderr=log,
             )
 
-    async def ready(self, *, seconds: float = 60) -> None:
+    async def ready(self, *, seconds: float = 120) -> None:
         """Wait until every part of it is well."""
         deadline = time.monotonic() + seconds
         told: Any = None
@@ -98,7 +98,7 @@ class ListenerProcess:
 
     async def unwell(self) -> None:
         """Wait until it says itself that something is wrong."""
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 90
         while (await asyncio.to_thread(self.heartbeat)).get("status") != "error":
             assert time.monotonic() < deadline, "it thinks that all is well"
             await asyncio.sleep(0.1)
@@ -113,7 +113,7 @@ class ListenerProcess:
         except OSError:
             return {}
 
-    async def ended(self, *, seconds: float = 60) -> int:
+    async def ended(self, *, seconds: float = 120) -> int:
         """Its exit code; it must end by itself."""
         assert self.process is not None
         return await asyncio.to_thread(self.process.wait, seconds)
@@ -128,7 +128,7 @@ class ListenerProcess:
         """SIGTERM; its exit code."""
         assert self.process is not None
         self.process.send_signal(signal.SIGTERM)
-        return self.process.wait(30)
+        return self.process.wait(60)
 
 
 class Numbers:
@@ -166,7 +166,7 @@ def effect_states(database: Database) -> dict[str, int]:
         return dict(own.execute("select state, count(*) from effects group by 1").fetchall())
 
 
-async def until_fired(database: Database, count: int, *, seconds: float = 60) -> float:
+async def until_fired(database: Database, count: int, *, seconds: float = 150) -> float:
     """Wait until so many effects are fired or done; how long it took."""
     began = time.monotonic()
     found: dict[str, int] = {}

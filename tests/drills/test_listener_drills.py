@@ -49,7 +49,7 @@ class Drill:
         self.broker, self.database, self.tc, self.listener = broker, database, tc, listener
         self.numbers = Numbers(broker)
 
-    async def all_fired(self, *, seconds: float = 60) -> float:
+    async def all_fired(self, *, seconds: float = 150) -> float:
         """Every number published so far became exactly one task; seconds until then."""
         took = await until_fired(self.database, self.numbers.last, seconds=seconds)
         told = Counter(payload["N"] for payload in self.tc.payloads())
@@ -112,7 +112,7 @@ async def test_killed_at_any_failpoint_it_triggers_exactly_once(drill: Drill, fa
         tell(f"kill -9 at {failpoint}", time.monotonic() - began)
     finally:
         stop.set()
-        await asyncio.wait_for(resolving, 20)
+        await asyncio.wait_for(resolving, 60)
     told = Counter(str(payload) for payload in drill.tc.payloads())
     assert set(told.values()) == {1}
     assert len(told) == 6
@@ -134,7 +134,7 @@ async def publish_resolved(broker: RabbitMQ) -> None:
         name = "exchange/taskcluster-queue/v1/task-group-resolved"
         exchange = await channel.declare_exchange(name, "topic", durable=True)
         body = b'{"taskGroupId":"GROUP","schedulerId":"s","version":1}'
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 90
         while time.monotonic() < deadline:
             # until its queue is bound, the broker drops it
             await exchange.publish(aio_pika.Message(body, delivery_mode=2), "primary.GROUP.s._")
@@ -164,7 +164,7 @@ async def until_done(database: Database, count: int) -> None:
     """Wait until so many effects are fired at least, and none waits."""
     began = time.monotonic()
     found: dict[str, int] = {}
-    while time.monotonic() - began < 90:
+    while time.monotonic() - began < 150:
         found = await asyncio.to_thread(effect_states, database)
         if found.get("fired", 0) + found.get("done", 0) == count == sum(found.values()):
             return
@@ -208,7 +208,7 @@ async def test_malformed_deliveries_block_no_queue_of_the_broker(drill: Drill) -
             if number % 1000 == 999:
                 await drill.numbers.publish(1)
     await drill.numbers.publish(10)
-    await drill.all_fired(seconds=120)
+    await drill.all_fired(seconds=150)
     with drill.database.connect() as own:
         found = own.execute(
             "select count(*), count(*) filter (where state = 'quarantined' and reason <> ''), sum(told)"
@@ -275,7 +275,7 @@ async def test_the_queue_is_deleted(drill: Drill) -> None:
     began = time.monotonic()
     await delete_queue(Address(url=drill.broker.url), QUEUE)
     await drill.listener.ready()
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 90
     while QUEUE not in await asyncio.to_thread(drill.broker.ctl, "list_bindings", "destination_name"):
         assert time.monotonic() < deadline
         await asyncio.sleep(0.1)
@@ -406,7 +406,7 @@ async def test_taskcluster_times_out(drill: Drill) -> None:
 async def test_taskcluster_declines(drill: Drill) -> None:
     drill.tc.declines = True
     await drill.numbers.publish(5)
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 90
     while effect_states(drill.database) != {"declined": 5}:
         assert time.monotonic() < deadline
         await asyncio.sleep(0.1)
@@ -458,7 +458,7 @@ async def test_L27_sigterm_ends_it_in_order_and_nothing_is_lost(drill: Drill) ->
     drill.listener.start()
     began = time.monotonic()
     await drill.all_fired()
-    assert took < 10
+    assert took < 25
     tell(f"SIGTERM (ended in {took:.1f} s)", time.monotonic() - began)
 
 
@@ -516,7 +516,7 @@ async def test_a_shadow_beside_production_hears_everything_and_does_nothing(
         await drill.numbers.publish(10)
         took = await drill.all_fired()
         journal = Database(drill.database.url, instance="testing_shadow")
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 90
         while await asyncio.to_thread(effect_states, journal) != {"observed": 10}:
             assert time.monotonic() < deadline, effect_states(journal)
             await asyncio.sleep(0.2)
@@ -559,7 +559,7 @@ async def test_routes_are_reloaded_and_their_bindings_follow(drill: Drill) -> No
     await drill.numbers.publish(2)
     await drill.all_fired()
     drill.listener.config.write_text(text.replace("number.#", "other.#"))
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 90
     while True:
         found = await asyncio.to_thread(drill.broker.ctl, "list_bindings", "destination_name", "routing_key")
         keys = {line.split("\t")[1] for line in found.splitlines() if line.startswith(QUEUE + "\t")}

@@ -22,7 +22,7 @@ from shipit.events.routes import parse_routes
 from shipit.events.samples import diff_delivery
 from shipit.events.states import EVENT_MOVES, EffectState, EventState
 from shipit.events.types import Delivery, Facts
-from shipit.storage import effects, journal, sources
+from shipit.storage import effects, journal, journal_pages, sources
 from shipit.storage.pool import Database, open_pool
 
 ROUTES = all_routes((), default_hooks("testing"))
@@ -41,7 +41,7 @@ def heard(one: Delivery, facts: Facts | None = None, **more: Any) -> Heard:
 
 async def stored(db: Database) -> list[dict[str, Any]]:
     async with db.connection() as connection:
-        found: list[dict[str, Any]] = msgspec.json.decode(await journal.list_events(connection))
+        found: list[dict[str, Any]] = msgspec.json.decode(await journal_pages.list_events(connection))
     return found
 
 
@@ -263,7 +263,7 @@ async def test_a_list_is_filtered_and_paged(db: Database) -> None:
         async def listed(**filters: Any) -> list[str]:
             return [
                 row["subject"]
-                for row in msgspec.json.decode(await journal.list_events(connection, **filters))
+                for row in msgspec.json.decode(await journal_pages.list_events(connection, **filters))
             ]
 
         everything = await listed()
@@ -271,7 +271,7 @@ async def test_a_list_is_filtered_and_paged(db: Database) -> None:
         assert await listed(state="ignored") == [GROUP]
         assert await listed(state="due") == ["review request 1"]
         assert await listed(route="static-analysis-mozreview") == ["review request 1"]
-        first = msgspec.json.decode(await journal.list_events(connection, limit=2))
+        first = msgspec.json.decode(await journal_pages.list_events(connection, limit=2))
         assert await listed(before=first[-1]["id"]) == everything[2:]
 
 

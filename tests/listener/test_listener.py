@@ -34,7 +34,7 @@ from shipit.listener.listener import Listener, Outside, Plan
 from shipit.listener.polls import DiffPoll, RevisionSweep
 from shipit.listener.supervision import Health, supervise
 from shipit.listener.telling import Recipients, Terms
-from shipit.storage import journal, sources
+from shipit.storage import journal_pages, sources
 from shipit.storage.pool import Database, open_pool
 
 CREDENTIALS = {"clientId": "listener", "accessToken": "secret"}
@@ -85,7 +85,7 @@ class Stage:
 
     async def events(self) -> list[dict[str, Any]]:
         async with self.db.connection() as connection:
-            found: list[dict[str, Any]] = msgspec.json.decode(await journal.list_events(connection))
+            found: list[dict[str, Any]] = msgspec.json.decode(await journal_pages.list_events(connection))
         return found
 
     async def effects(self) -> list[dict[str, Any]]:

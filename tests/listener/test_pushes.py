@@ -25,7 +25,7 @@ from shipit.listener.intake import Intake
 from shipit.listener.measures import Measures
 from shipit.listener.polls import PushlogPoll, RedeliverySweep
 from shipit.listener.supervision import Health
-from shipit.storage import journal, sources
+from shipit.storage import journal_pages, sources
 from shipit.storage.pool import Database, open_pool
 
 
@@ -75,7 +75,7 @@ class Stage:
 
     async def events(self) -> list[dict[str, Any]]:
         async with self.db.connection() as connection:
-            found: list[dict[str, Any]] = msgspec.json.decode(await journal.list_events(connection))
+            found: list[dict[str, Any]] = msgspec.json.decode(await journal_pages.list_events(connection))
         return found
 
     async def cursor(self, name: str) -> Any:

@@ -19,7 +19,7 @@ from shipit.events import deliveries, matching, originals, samples
 from shipit.events.routes import Route
 from shipit.events.types import Delivery, Facts, Need, Unreadable
 from shipit.settings import Settings, load
-from shipit.storage import journal
+from shipit.storage import journal, journal_pages
 from shipit.storage.pool import Connection, Limits, open_pool
 
 _T = TypeVar("_T")
@@ -92,7 +92,7 @@ def list_events(
     """The journal's rows with their effects, newest first."""
 
     async def read(connection: Connection) -> bytes:
-        return await journal.list_events(
+        return await journal_pages.list_events(
             connection, limit=limit, before=before, state=state, route=route, source=source
         )
 
@@ -112,7 +112,7 @@ def show(key: str, why: bool, form: str) -> None:
     """One event whole: how it came, what it holds, what came of it."""
 
     async def read(connection: Connection) -> tuple[bytes, Delivery | None]:
-        listed = await journal.list_events(connection, key=key, limit=1)
+        listed = await journal_pages.list_events(connection, key=key, limit=1)
         return listed, await journal.read_delivery(connection, key)
 
     listed, delivery = asyncio.run(_within(read))

@@ -35,7 +35,7 @@ from shipit.listener.step_groups import SOURCE as STEP_GROUPS
 from shipit.listener.step_groups import StepGroups
 from shipit.listener.supervision import Health, supervise
 from shipit.listener.telling import Recipients, Teller, Terms
-from shipit.storage import journal, sources
+from shipit.storage import journal_pages, sources
 from shipit.storage.pool import Database
 
 log = logging.getLogger(__name__)
@@ -250,7 +250,7 @@ class Listener:
     async def _metrics(self) -> tuple[int, str, bytes]:
         try:
             async with asyncio.timeout(5), self._db.connection() as connection:
-                figures = await journal.figures(connection)
+                figures = await journal_pages.figures(connection)
         except (Unavailable, TimeoutError):
             figures = {}
         body = self.measures.expose(self.health, figures, time.monotonic())

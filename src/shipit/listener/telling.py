@@ -21,7 +21,7 @@ from shipit.errors import Unavailable
 from shipit.events.report import Ended, Mail, make_alarm, make_all_clear, make_notice, make_report
 from shipit.listener.book import rest
 from shipit.listener.supervision import Health
-from shipit.storage import effects, journal, sources
+from shipit.storage import effects, journal, journal_pages, sources
 from shipit.storage.pool import Connection, Database
 from shipit.storage.sources import DueMail
 
@@ -127,7 +127,7 @@ class Teller:
                 raised = f"the alarm was raised {one.since:%Y-%m-%d %H:%M} UTC"
                 notice = make_notice(f"{one.name} is back", raised)
                 await self._alarm(connection, f"back {one.name} {now:%Y%m%d%H%M}", notice)
-            figures = await journal.figures(connection)
+            figures = await journal_pages.figures(connection)
             await self._quarantine(connection, int(figures["quarantined"]))
 
     async def _quarantine(self, connection: Connection, count: int) -> None:

@@ -12,7 +12,7 @@ from msgspec import Meta
 from shipit.events.standing import Hop, Outlook, Standing
 from shipit.events.states import EffectState, EventState
 from shipit.events.told import EffectRow, EventRow, SourceRow
-from shipit.storage.journal import Show
+from shipit.storage.journal_pages import Show
 
 PLACE = 2**53 - 1
 _Name = Annotated[str, Meta(min_length=1, max_length=300)]

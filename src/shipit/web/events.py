@@ -12,8 +12,8 @@ from shipit.errors import Missing
 from shipit.events import standing
 from shipit.events.states import EffectState, EventState
 from shipit.events.told import EventRow, SourceRow
-from shipit.storage import effects, journal, sources
-from shipit.storage.journal import Show
+from shipit.storage import effects, journal, journal_pages, sources
+from shipit.storage.journal_pages import Show
 from shipit.storage.pool import Connection
 from shipit.web import reading
 from shipit.web.bodies import Piece, inline
@@ -62,7 +62,7 @@ async def _events(request: Asked, query: EventsQuery) -> EventsAnswer:
     which = msgspec.structs.asdict(query)
     which["source"], which["heard_by"] = heard_by(query.source)
     async with house(request).database.connection() as connection:
-        page = await journal.page(connection, only=only_open(request), **which)
+        page = await journal_pages.page(connection, only=only_open(request), **which)
         found = _rows.decode(page.rows)
         running = {each.route for row in found for each in row.effects if each.state is EffectState.FIRED}
         usual = await effects.usual_seconds(connection, running)
@@ -109,9 +109,9 @@ async def _sources_now(request: Asked) -> SourcesAnswer:
     is_public = viewer(request).audience is Audience.PUBLIC
     async with house(request).database.connection() as connection:
         rows = _sources.decode(await sources.list_sources(connection))
-        figures = await journal.figures(connection)
+        figures = await journal_pages.figures(connection)
         alive_at = await sources.last_life(connection)
-        failed = await journal.count_failed(connection)
+        failed = await journal_pages.count_failed(connection)
     return SourcesAnswer(
         sources=[shown_source(row, now=now, silent=silent, is_public=is_public) for row in rows],
         alive_at=alive_at,
@@ -146,7 +146,7 @@ async def _quarantine(request: Asked) -> QuarantineAnswer:
     show = Shower(request)
     held: list[Held] = []
     async with house(request).database.connection() as connection:
-        page = await journal.page(
+        page = await journal_pages.page(
             connection, limit=QUARANTINE_ROWS, show=Show.QUARANTINED, only=only_open(request)
         )
         for row in _rows.decode(page.rows):
@@ -155,7 +155,7 @@ async def _quarantine(request: Asked) -> QuarantineAnswer:
                 delivery = await journal.read_delivery(connection, row.key)
                 again = show.routes.heard_again(delivery) if delivery is not None else None
             held.append(shown_held(row, show(row), standing.outlook(row, again)))
-        figures = await journal.figures(connection)
+        figures = await journal_pages.figures(connection)
     may = viewer(request).has(Right.REPLAY)
     total = int(figures["quarantined"])
     return QuarantineAnswer(held=held, total=total, may_replay=may, as_of=show.now)
@@ -221,9 +221,11 @@ async def _find(connection: Connection, request: Asked) -> EventRow:
     """The event a path names. A key may hold slashes, which no path can carry; then its id does."""
     only = only_open(request)
     name = reading.name(request.path_params["event"], "event")
-    rows = _rows.decode(await journal.list_events(connection, limit=1, key=name, only=only))
+    rows = _rows.decode(await journal_pages.list_events(connection, limit=1, key=name, only=only))
     if not rows and name.isascii() and name.isdigit() and int(name[:20]) <= PLACE:
-        found = _rows.decode(await journal.list_events(connection, limit=1, before=int(name) + 1, only=only))
+        found = _rows.decode(
+            await journal_pages.list_events(connection, limit=1, before=int(name) + 1, only=only)
+        )
         rows = [row for row in found if row.id == int(name)]
     if not rows:
         raise Missing(f"there is no event {name!r}")

@@ -76,3 +76,18 @@ async def test_the_page_is_open_to_everybody_at_any_width(stage: Stage, page: Pa
             await page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
             assert await violations(page) == [], (width, scheme)
         assert not await page.evaluate(overflow), width
+
+
+async def test_a_session_that_ends_takes_from_open_pages_what_it_gave(stage: Stage, page: Page) -> None:
+    (uid,) = stage.rows(
+        "select r.uid from requests r join bugs b on b.id = r.bug "
+        "where b.is_restricted and r.train = 'beta' and r.closed_at is null limit 1"
+    )[0]
+    await login(page, people.MANAGER, stage.url)
+    await show(page, f"{stage.url}/?train=beta")
+    await expect(page.locator(f'[data-uid="{uid}"]').first).to_be_visible()
+    with stage.database.connect() as connection:
+        connection.execute("delete from sessions")
+    await expect(page.get_by_text("Your session has ended")).to_be_visible(timeout=45_000)
+    await expect(page.locator(f'[data-uid="{uid}"]')).to_have_count(0, timeout=15_000)
+    await expect(page.get_by_role("banner").get_by_role("link", name="Log in")).to_be_visible()

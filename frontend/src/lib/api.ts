@@ -47,6 +47,12 @@ export class ApiError extends Error {
 const SECONDS = 30;
 const kept = new Map<string, { tag: string; value: unknown }>();
 let csrf: string | null = null;
+let refused: () => void = () => undefined;
+
+/** Call this when a call is refused for want of a login or a right: both may have ended meanwhile. */
+export function whenRefused(run: () => void): void {
+  refused = run;
+}
 
 /** The token that every write carries; it comes with GET /api/me. */
 export function setCsrf(token: string | null): void {
@@ -113,6 +119,7 @@ async function call(method: string, to: string, body?: unknown, signal?: AbortSi
     const slow = error instanceof DOMException && error.name === "TimeoutError";
     throw new ApiError(0, slow ? `Ship It did not answer within ${SECONDS} s.` : "Ship It cannot be reached.");
   }
+  if (answer.status === 401 || answer.status === 403) refused();
   if (!answer.ok) throw await failed(answer);
   return answer;
 }

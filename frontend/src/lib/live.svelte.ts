@@ -32,6 +32,7 @@ class Live {
   #listeners = new Set<(change: Change) => void>();
   #last: string | null = null;
   #failures = 0;
+  #isRefused = false;
   #stop: AbortController | null = null;
   #retry = 0;
 
@@ -79,6 +80,11 @@ class Live {
     if (this.#last !== null) headers["Last-Event-ID"] = this.#last;
     try {
       const answer = await fetch("/api/live", { headers, signal: stop.signal, cache: "no-store" });
+      if (answer.status === 401 && !this.#isRefused) {
+        // The session has ended: pages ask again, and say so.
+        this.#isRefused = true;
+        this.#tell(EVERYTHING);
+      }
       if (!answer.ok || !answer.body) throw new Error(String(answer.status));
       const reader = answer.body.pipeThrough(new TextDecoderStream()).getReader();
       let text = "";
@@ -99,6 +105,7 @@ class Live {
   }
 
   #heard(): void {
+    this.#isRefused = false;
     if (this.state === "live") return;
     // No event came before the connection was lost, so the server cannot know what we missed.
     const missed = this.behindSince !== null && this.#last === null;

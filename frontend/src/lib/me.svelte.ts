@@ -3,6 +3,7 @@
 
 import { ApiError, get, send, setCsrf, type Schemas } from "./api";
 import { router } from "./router.svelte";
+import { toasts } from "./toasts.svelte";
 
 export type Person = Schemas["Me"];
 
@@ -34,6 +35,7 @@ class Me {
 
   /** Ask again, as after logging in or out elsewhere. */
   async read(): Promise<void> {
+    const before = this.person?.client_id ?? null;
     try {
       this.person = await get("/api/me");
     } catch (error) {
@@ -41,6 +43,17 @@ class Me {
       this.person = null;
     }
     setCsrf(this.person?.csrf ?? null);
+    if (before !== null && !this.isLoggedIn) this.#tellEnd();
+  }
+
+  #tellEnd(): void {
+    const to = this.loginUrl;
+    toasts.show({
+      kind: "warn",
+      title: "Your session has ended",
+      sentence: "You see what everybody sees, and decide nothing until you log in again.",
+      ...(to ? { action: { label: "Log in", run: () => location.assign(to) } } : {}),
+    });
   }
 }
 

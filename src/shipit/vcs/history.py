@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
@@ -49,7 +50,7 @@ class History:
         self._names: dict[str, int] = {}
         self._touched: dict[str, array[int]] = {}
         self._tests: dict[str, set[str]] = {}
-        self._tests_of = -1
+        self._tests_seen = 0
 
     def __len__(self) -> int:
         return len(self._times)
@@ -123,6 +124,7 @@ class History:
         self._reviewers, self._backouts = list(kept.reviewers), bytearray(kept.backouts)
         self._names = {name: number for number, name in enumerate(kept.names)}
         self._touched = {path: array("I", positions) for path, positions in kept.touched.items()}
+        self._tests, self._tests_seen = {}, 0
 
     def _bound(self) -> list[str]:
         return [f"--max-count={self.most_commits + 1}"] if self.tip is None else []
@@ -204,13 +206,12 @@ class History:
         """How many test files lie beside these files, as far as commits touched them: in their folders, below
         them, in the tests of the folder above, or anywhere under the file's own name ("MenuTest" of "Menu").
         """
-        if self._tests_of != len(self):
-            self._tests = {}
-            for path in self._touched:
-                if is_test_file(path):
-                    for owner in (*_owners_of_test(path), _subject_of_test(path)):
-                        self._tests.setdefault(owner, set()).add(path)
-            self._tests_of = len(self)
+        # paths are only ever added, so that only the new ones are looked at
+        for path in itertools.islice(self._touched, self._tests_seen, None):
+            if is_test_file(path):
+                for owner in (*_owners_of_test(path), _subject_of_test(path)):
+                    self._tests.setdefault(owner, set()).add(path)
+        self._tests_seen = len(self._touched)
         code = [path for path in paths if not is_test_file(path)]
         owners = {path.rpartition("/")[0] for path in code} | {_named(path) for path in code}
         return len(set().union(*(self._tests.get(owner, ()) for owner in owners)))

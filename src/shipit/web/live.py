@@ -197,8 +197,8 @@ class Hub:
         return f"id: {self._id(audience)}\nevent: resync\ndata: {{}}\n\n".encode()
 
     def _id(self, audience: Audience) -> str:
-        # Numbered per audience: a gap in the numbers would tell of what may not be seen. Whoever comes back as
-        # another audience reads afresh.
+        # Numbered per audience: a gap in the numbers would tell of what may not be seen. And named, so that
+        # whoever comes back as another audience reads afresh.
         return f"{self._epoch}-{audience.value}-{self._numbers[audience]}"
 
 

@@ -93,6 +93,9 @@ async def test_approval_shows_its_writes_and_writes_exactly_those(stage: Stage, 
     assert setters == {ROSA}, "it is written as the person who decided"
     await page.wait_for_selector("#decide .decisions >> text=approve")
     await page.wait_for_selector(".toast >> text=Written")
+    await page.click("#decide >> text=Audit")
+    await page.wait_for_selector("#decide ol li >> text=Approved for 149.0b8.")
+    assert await violations(page) == []
 
 
 @pytest.mark.parametrize(

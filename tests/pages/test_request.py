@@ -126,7 +126,13 @@ async def test_hostile_text_in_every_field_stays_text(stage: Stage, chromium: Br
             poisoned = {path: poison(body, words) for path, body in answers.items()}
 
             await page.route("**/api/**", partial(fulfil, stage, poisoned))
-            await show(page, f"{stage.url}/requests/{uid}")
+            # by a link: what comes with a page of its own is not asked for again
+            await show(page, f"{stage.url}/me")
+            await page.evaluate(
+                "path => { const link = document.createElement('a'); link.href = path;"
+                " document.body.append(link); link.click(); link.remove() }",
+                f"/requests/{uid}",
+            )
             await page.wait_for_selector("#timeline-title")
             assert await page.evaluate("window.harmed") is None, words
             assert await page.locator("main script, main img, main [onerror], main [onload]").count() == 0

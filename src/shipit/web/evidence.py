@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Annotated
+from urllib.parse import quote
 
 import msgspec
 from msgspec import Meta
@@ -24,9 +25,10 @@ from shipit.uplift.told import conflict_key, interdiff_key
 from shipit.uplift.track_record import SPAN
 from shipit.web import bodies, reading
 from shipit.web.house import Answer, Asked, Contract, endpoint, house, json_answer, nothing, viewer
-from shipit.web.lists import without_hosts
+from shipit.web.lists import request_content, without_hosts
 from shipit.web.problems import Stale, WrongShape
 from shipit.web.scopes import Right
+from shipit.web.shell import PRELOADS
 from shipit.web.viewer import Audience
 
 
@@ -53,7 +55,12 @@ class WishAsked(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
 )
 async def read_evidence(request: Asked) -> Answer:
     """Everything known about a request, with contradictions first."""
-    uid = reading.name(request.path_params["uid"], "uid")
+    content, revision = await evidence_content(request, reading.name(request.path_params["uid"], "uid"))
+    return bodies.answer(request, await bodies.single(content), revision=revision)
+
+
+async def evidence_content(request: Asked, uid: str) -> tuple[bytes, int]:
+    """The evidence of a request as JSON for whoever asks, and its bug's revision. Raises Missing."""
     who = viewer(request)
     now = datetime.now(UTC)
     async with house(request).database.connection() as connection:
@@ -75,7 +82,7 @@ async def read_evidence(request: Asked) -> Answer:
     content = msgspec.json.encode(evidence(told, now=now))
     if not who.audience.sees_addresses:
         content = msgspec.json.encode(without_hosts(msgspec.json.decode(content)))
-    return bodies.answer(request, await bodies.single(content), revision=revision)
+    return content, revision
 
 
 @endpoint(
@@ -159,4 +166,18 @@ async def put_detail(request: Asked) -> Answer:
     return nothing()
 
 
+async def _preload(request: Asked) -> list[tuple[str, bodies.Piece]]:
+    """What the page of a request shows first."""
+    uid = reading.name(request.path_params["uid"], "uid")
+    answers = {
+        f"/api/requests/{quote(uid, safe='')}": await request_content(request, uid),
+        f"/api/requests/{quote(uid, safe='')}/evidence": await evidence_content(request, uid),
+    }
+    return [
+        (address, bodies.Piece.of(bodies.inline(content), keep=False))
+        for address, (content, _) in answers.items()
+    ]
+
+
+PRELOADS["/requests/{uid:str}"] = _preload
 HANDLERS = [read_evidence, ask_wish, put_detail]

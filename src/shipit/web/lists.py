@@ -129,7 +129,12 @@ async def list_requests(request: Asked) -> Answer:
 )
 async def read_request(request: Asked) -> Answer:
     """One request with its form, series, history and newest trials."""
-    uid = reading.name(request.path_params["uid"], "uid")
+    content, revision = await request_content(request, reading.name(request.path_params["uid"], "uid"))
+    return bodies.answer(request, await bodies.single(content), revision=revision)
+
+
+async def request_content(request: Asked, uid: str) -> tuple[bytes, int]:
+    """A request as JSON for whoever asks, and its bug's revision. Raises Missing."""
     audience = viewer(request).audience
     async with house(request).database.connection() as connection:
         found = await requests.one(connection, uid, see_restricted=audience.sees_restricted)
@@ -138,7 +143,7 @@ async def read_request(request: Asked) -> Answer:
         raise Missing(f"there is no request {uid!r}")
     if uid in advised:
         found = (_with_advice(found[0], advised[uid], audience), found[1])
-    return await _detail(request, found, audience)
+    return _for(audience, found[0]), found[1]
 
 
 def _with_advice(content: bytes, advised: Advised, audience: Audience) -> bytes:
@@ -167,10 +172,13 @@ async def read_bug(request: Asked) -> Answer:
 
 
 async def _detail(request: Asked, found: tuple[bytes, int], audience: Audience) -> Answer:
-    content, revision = found
-    if not audience.sees_addresses:
-        content = msgspec.json.encode(without_hosts(msgspec.json.decode(content)))
-    return bodies.answer(request, await bodies.single(content), revision=revision)
+    return bodies.answer(request, await bodies.single(_for(audience, found[0])), revision=found[1])
+
+
+def _for(audience: Audience, content: bytes) -> bytes:
+    if audience.sees_addresses:
+        return content
+    return msgspec.json.encode(without_hosts(msgspec.json.decode(content)))
 
 
 def without_hosts(value: Any) -> Any:

@@ -122,6 +122,20 @@ async def test_what_cannot_be_made_says_why_and_is_not_waited_for(scene: Scene) 
     assert part["sentence"].endswith(": the request is no longer open.")
 
 
+@pytest.mark.drill
+async def test_a_wish_that_surprises_us_ends_no_round(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def surprising(*_: object) -> None:
+        raise RuntimeError("nobody thought of this")
+
+    bug = scene.ask("beta", on="beta")
+    await scene.round()
+    person, uid = Person(scene), uid_of(scene, bug)
+    await person.ask(uid, kind="conflict")
+    monkeypatch.setattr("shipit.bot.details.conflict_view", surprising)
+    assert (await scene.look()).is_ours
+    assert scene.rows("select result->>'error' from wishes") == [("it cannot be made (RuntimeError)",)]
+
+
 async def test_a_page_without_the_right_asks_for_nothing_of_a_security_bug(scene: Scene) -> None:
     bug = scene.ask("beta", on="beta", groups=(SECURITY,))
     await scene.round()

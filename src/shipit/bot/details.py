@@ -3,10 +3,12 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 import msgspec
+import structlog
 
 from shipit.bot.doors import Doors
 from shipit.bot.outlook import Outlook
@@ -27,6 +29,10 @@ from shipit.vcs.opening import commit_diff
 
 KINDS = frozenset((CONFLICT, INTERDIFF))
 GONE = "the request is no longer open"
+# A look comes every half minute: what takes longer keeps the trials of others waiting.
+MAKING_SECONDS = 120.0
+
+log = structlog.get_logger()
 
 
 async def make_details(
@@ -44,17 +50,30 @@ async def make_details(
         if request is None:
             outcome[wish.uid] = GONE
         elif only in (None, request.bug):
-            outcome[wish.uid] = await _make(doors, outlook, wish, request)
+            making = _make(doors, outlook, wish, request)
+            (answer,) = await asyncio.gather(making, return_exceptions=True)
+            outcome[wish.uid] = answer if isinstance(answer, str | None) else _surprised(wish, answer)
     return outcome
+
+
+def _surprised(wish: Wish, error: BaseException) -> str:
+    """One wish that we did not expect to be so must not end every round from now on."""
+    if not isinstance(error, Exception):
+        raise error
+    log.error("detail.surprise", wish=wish.uid, kind=wish.kind, exc_info=error)
+    return f"it cannot be made ({type(error).__name__})"
 
 
 async def _make(doors: Doors, outlook: Outlook, wish: Wish, request: Request) -> str | None:
     try:
-        if wish.kind == CONFLICT:
-            return await _conflict(doors, outlook, request)
-        return await _interdiff(doors, outlook, wish, request)
+        async with asyncio.timeout(MAKING_SECONDS):
+            if wish.kind == CONFLICT:
+                return await _conflict(doors, outlook, request)
+            return await _interdiff(doors, outlook, wish, request)
     except ShipitError as error:
         return error.detail
+    except TimeoutError:
+        return f"it took longer than {MAKING_SECONDS:g} s"
 
 
 async def _conflict(doors: Doors, outlook: Outlook, request: Request) -> str | None:

@@ -77,9 +77,12 @@ select attname, typname,
 from pg_attribute column_ join pg_type on pg_type.oid = atttypid
 left join lateral (
     select relname, other.attname as key from pg_constraint
+    cross join unnest(conkey, confkey) as pair (mine, theirs)
     join pg_class on pg_class.oid = confrelid
-    join pg_attribute other on other.attrelid = confrelid and other.attnum = confkey[1]
-    where conrelid = column_.attrelid and contype = 'f' and conkey = array[column_.attnum] limit 1
+    join pg_attribute other on other.attrelid = confrelid and other.attnum = theirs
+    where conrelid = column_.attrelid and contype = 'f' and mine = column_.attnum
+    -- a key of several columns points to one row, which each of them has to come from
+    order by cardinality(conkey) desc limit 1
 ) target on true
 where attrelid = %s::regclass and attnum > 0
     and not attisdropped and attgenerated = '' and attidentity = ''

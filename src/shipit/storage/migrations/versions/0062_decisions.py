@@ -129,7 +129,9 @@ begin
     raise exception 'the audit is only added to';
 end
 $$;
-create trigger decision_audit_stays before update or delete or truncate on decision_audit
+create trigger decision_audit_stays before update or delete on decision_audit
+    for each row execute function decision_audit_stays();
+create trigger decision_audit_stays_whole before truncate on decision_audit
     for each statement execute function decision_audit_stays();
 """
 

@@ -110,6 +110,14 @@ def test_it_is_bounded_and_says_what_it_left_out() -> None:
     assert (len(file.lines), file.more) == (MOST_LINES, 800)
     wide = long.replace(b"+line 7\n", b"+" + b"x" * 5000 + b"\n")
     assert max(len(line.text) for line in compared(b"", wide).files[0].lines) == 301
+    wide_lines = b"".join(b"+%b\n" % (b"x" * 290) for _ in range(190))
+    parts = (
+        b"diff --git a/%d b/%d\n--- /dev/null\n+++ b/%d\n@@ -0,0 +1,190 @@\n%b" % (n, n, n, wide_lines)
+        for n in range(6)
+    )
+    found = compared(b"", b"".join(parts)).files
+    assert [len(one.lines) for one in found] == [190, 190, 190, 0, 0, 0]
+    assert [one.more for one in found] == [0, 0, 0, 190, 190, 190]
     huge = compared(b"x" * (LARGEST_DIFF + 1), FIRST)
     assert huge.reason == "a version has more than 4 MB"
     assert not huge.is_same

@@ -9,7 +9,7 @@ import pytest
 
 from git_builder import ADA, BEN, Repo, lines, numbered
 from hg_builder import Converted, need_hg
-from shipit.merge.conflict_view import MOST_LINES, ConflictView, FileView
+from shipit.merge.conflict_view import MOST_LINES, ConflictView, FileView, HunkView, SideView, bounded
 from shipit.merge.types import Commit, ConflictKind, Patch, RawDiff
 from shipit.vcs.blame import read_porcelain, wrote
 from shipit.vcs.explaining import conflict_view
@@ -158,6 +158,14 @@ async def test_many_long_hunks_are_cut_and_said_to_be(stage: Stage) -> None:
     assert len(hunk.theirs.lines) == MOST_LINES
     assert hunk.theirs.more == 70
     assert len(hunk.ours.lines[0]) == 301
+
+
+def test_all_hunks_together_are_bounded() -> None:
+    side = SideView(first=1, lines=("x" * 300,) * 60)
+    hunk = HunkView(base=side, ours=side, theirs=side)
+    file = FileView(path="a", kind=ConflictKind.CONTENT, sentence="s", hunks=(hunk,) * 3, more=1)
+    found = bounded([file, file])
+    assert [(len(one.hunks), one.more) for one in found] == [(3, 1), (0, 4)]
 
 
 async def test_a_diff_without_a_base_has_no_blame_of_it(git_stage: Stage) -> None:

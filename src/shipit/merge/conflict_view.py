@@ -15,6 +15,8 @@ MOST_FILES = 12
 MOST_HUNKS = 8
 MOST_LINES = 60
 LONGEST_LINE = 300
+LARGEST_VIEW = 200_000
+"""Characters of all hunks together: what is beyond is counted, not shown."""
 
 
 class Wrote(msgspec.Struct, frozen=True, kw_only=True):
@@ -153,6 +155,22 @@ def file_view(shown: PathHunks, blamed: Blamed = Blamed()) -> FileView:  # noqa:
         base_last=blamed.base.last,
         notes=tuple(notes),
     )
+
+
+def bounded(files: Sequence[FileView]) -> tuple[FileView, ...]:
+    """The same with as many hunks as a page can hold, the first ones first."""
+    left = LARGEST_VIEW
+    found = []
+    for file in files:
+        kept = []
+        for hunk in file.hunks:
+            left -= sum(len(line) + 1 for side in (hunk.base, hunk.ours, hunk.theirs) for line in side.lines)
+            if left < 0:
+                break
+            kept.append(hunk)
+        more = file.more + len(file.hunks) - len(kept)
+        found.append(msgspec.structs.replace(file, hunks=tuple(kept), more=more))
+    return tuple(found)
 
 
 def named_commits(files: Sequence[FileView]) -> set[str]:

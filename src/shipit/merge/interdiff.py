@@ -16,6 +16,8 @@ from shipit.merge.regions import differences
 MOST_FILES = 60
 MOST_LINES = 200
 LONGEST_LINE = 300
+LARGEST_VIEW = 200_000
+"""Characters of one patch's lines: of files beyond, only the state is told."""
 LARGEST_DIFF = 4 << 20
 CONTEXT = 3
 
@@ -104,10 +106,21 @@ def compare_diffs(name: str, older: bytes, newer: bytes, *, versions: tuple[str,
         name=name,
         older=versions[0],
         newer=versions[1],
-        files=tuple(files[:MOST_FILES]),
+        files=_bounded(files[:MOST_FILES]),
         same=same,
         more=max(0, len(files) - MOST_FILES),
     )
+
+
+def _bounded(files: Sequence[FileInterdiff]) -> tuple[FileInterdiff, ...]:
+    left = LARGEST_VIEW
+    found = []
+    for file in files:
+        left -= sum(len(line.text) + 1 for line in file.lines)
+        if left < 0:
+            file = msgspec.structs.replace(file, lines=(), more=file.more + len(file.lines))
+        found.append(file)
+    return tuple(found)
 
 
 def sentence(patches: Sequence[PatchInterdiff]) -> str:

@@ -13,6 +13,7 @@ from shipit.merge.conflict_view import (
     ConflictView,
     FileView,
     Wrote,
+    bounded,
     file_view,
     named_commits,
     wanted_lines,
@@ -74,12 +75,13 @@ async def conflict_view(trials: Trials, onto: str, series: Sequence[Patch]) -> C
             shown = PathHunks(conflict.path, conflict.kind, reason=error.detail[:200])
         blamed = await _blamed(blamer, sides, shown, merged, commits)
         files.append(file_view(shown, blamed))
-    wanted = named_commits(files)
+    shown_files = bounded(files)
+    wanted = named_commits(shown_files)
     return ConflictView(
         tip=onto,
         patch=patch.revision,
         base=sides.base,
-        files=tuple(files),
+        files=shown_files,
         commits={name: one for name, one in commits.items() if name in wanted},
         more=max(0, len(merged.conflicts) - MOST_FILES),
     )

@@ -132,6 +132,7 @@ class _Searcher:
         self._open: dict[int, bool] = {}
         self._banned: set[int] = set()
         self._preferred: set[int] = set()
+        self._preferring: dict[tuple[str, int], str | None] = {}
 
     async def run(self, preferred: Collection[int]) -> Search:
         if all(self._is_landed(entry) for entry in self._series):
@@ -248,7 +249,9 @@ class _Searcher:
                 return Run(None, None, reason=merged.reason)
             after = merged.tree
             if after is None and entry.position in self._preferred:
-                after = await self._prefer_ours(merged)
+                if (tree, entry.position) not in self._preferring:
+                    self._preferring[tree, entry.position] = await self._prefer_ours(merged)
+                after = self._preferring[tree, entry.position]
             if after is None:
                 return Run(None, Stop(entry, merge, merged))
             if entry.position in self._own_positions and after != tree:

@@ -106,40 +106,61 @@ def _rising(pairs: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
 def _shortest_edit(
     old: Sequence[bytes], new: Sequence[bytes], low: int, high: int, left: int, right: int
 ) -> list[Span]:
-    """Myers' shortest edit of a stretch; a stretch that needs too many is one differing place."""
-    height, width = high - low, right - left
-    reach = {1: 0}
-    trace: list[dict[int, int]] = []
-    for edits in range(min(height + width, _LONGEST_EDIT) + 1):
-        trace.append(dict(reach))
+    """Myers' shortest edit of a stretch; a stretch that needs too many edits is one differing place.
+
+    Lines that the other side has not at all are in no common sequence: it is looked for without them.
+    """
+    both = set(old[low:high]) & set(new[left:right])
+    mine = [place for place in range(low, high) if old[place] in both]
+    yours = [place for place in range(left, right) if new[place] in both]
+    common = _common([old[place] for place in mine], [new[place] for place in yours])
+    if not common:
+        return [(low, high, left, right)]
+    spans = []
+    for one, other in [*((mine[x], yours[y]) for x, y in common), (high, right)]:
+        if low < one or left < other:
+            spans.append((low, one, left, other))
+        low, left = one + 1, other + 1
+    return spans
+
+
+def _common(old: Sequence[bytes], new: Sequence[bytes]) -> list[tuple[int, int]]:
+    """Places of a longest common sequence of lines, ascending; nothing when too many edits are needed."""
+    height, width = len(old), len(new)
+    most = min(height + width, _LONGEST_EDIT)
+    # reach[middle + d]: how far down diagonal d comes; with a place to spare on both sides
+    middle = most + 1
+    reach = [0] * (2 * most + 3)
+    trace: list[list[int]] = []
+    for edits in range(most + 1):
+        trace.append(reach[middle - edits - 1 : middle + edits + 2])
         for diagonal in range(-edits, edits + 1, 2):
-            down = diagonal == -edits or (
-                diagonal != edits and reach.get(diagonal - 1, -1) < reach.get(diagonal + 1, -1)
-            )
-            x = reach.get(diagonal + 1, 0) if down else reach.get(diagonal - 1, 0) + 1
+            at = middle + diagonal
+            if diagonal == -edits or (diagonal != edits and reach[at - 1] < reach[at + 1]):
+                x = reach[at + 1]
+            else:
+                x = reach[at - 1] + 1
             y = x - diagonal
-            while x < height and y < width and y >= 0 and old[low + x] == new[left + y]:
+            while x < height and y < width and old[x] == new[y]:
                 x, y = x + 1, y + 1
-            reach[diagonal] = x
+            reach[at] = x
             if x >= height and y >= width:
-                return _spans(trace, height, width, low, left)
-    return [(low, high, left, right)]
+                return _followed_back(trace, height, width)
+    return []
 
 
-def _spans(trace: Sequence[dict[int, int]], x: int, y: int, low: int, left: int) -> list[Span]:
-    spans: list[Span] = []
-    for edits in range(len(trace) - 1, 0, -1):
-        reach, diagonal = trace[edits], x - y
-        down = diagonal == -edits or (
-            diagonal != edits and reach.get(diagonal - 1, -1) < reach.get(diagonal + 1, -1)
-        )
-        before = diagonal + 1 if down else diagonal - 1
-        start_x = reach.get(before, 0)
-        start_y = start_x - before
-        step = (0, 1) if down else (1, 0)
-        spans.append((low + start_x, low + start_x + step[0], left + start_y, left + start_y + step[1]))
-        x, y = start_x, start_y
-    return spans[::-1]
+def _followed_back(trace: Sequence[Sequence[int]], x: int, y: int) -> list[tuple[int, int]]:
+    """The pairs on the way that a search took; trace: its reaches before each edit."""
+    pairs: list[tuple[int, int]] = []
+    for edits in range(len(trace) - 1, -1, -1):
+        reach, at = trace[edits], x - y + edits + 1
+        down = at == 1 or (at != 2 * edits + 1 and reach[at - 1] < reach[at + 1])
+        start = (reach[at + 1] if down else reach[at - 1] + 1) if edits else 0
+        pairs += [(x - step, y - step) for step in range(1, x - start + 1)]
+        y -= x - start
+        x = start
+        x, y = (x, y - 1) if down else (x - 1, y)
+    return pairs[::-1]
 
 
 def _joined(spans: Iterable[Span]) -> list[Span]:

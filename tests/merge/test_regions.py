@@ -3,14 +3,14 @@
 
 from __future__ import annotations
 
-import difflib
 import random
 from collections.abc import Sequence
+from itertools import pairwise
 
 import pytest
 
 from shipit.merge.keeping import keep_both, prefer_ours
-from shipit.merge.regions import Span, differences
+from shipit.merge.regions import Span, _common, differences
 
 
 def applied(old: Sequence[bytes], new: Sequence[bytes], spans: Sequence[Span]) -> list[bytes]:
@@ -21,6 +21,16 @@ def applied(old: Sequence[bytes], new: Sequence[bytes], spans: Sequence[Span]) -
         result += [*old[at:start], *new[left:right]]
         at = end
     return [*result, *old[at:]]
+
+
+def longest(old: Sequence[bytes], new: Sequence[bytes]) -> int:
+    """Length of a longest common sequence."""
+    row = [0] * (len(new) + 1)
+    for line in old:
+        before, row = row, [0]
+        for place, other in enumerate(new):
+            row.append(before[place] + 1 if line == other else max(before[place + 1], row[-1]))
+    return row[-1]
 
 
 @pytest.mark.parametrize("words", [2, 4, 30], ids=["many equal lines", "some", "few"])
@@ -34,13 +44,10 @@ def test_differences_lead_from_one_text_to_the_other_by_few_edits(words: int) ->
             new[place : place + chance.randrange(2)] = [b"%d" % chance.randrange(words)] * chance.randrange(2)
         spans = differences(old, new)
         assert applied(old, new, spans) == new
-        assert all(
-            one[1] < other[0] or one[3] < other[2] for one, other in zip(spans, spans[1:], strict=False)
-        )
-        edits = sum(end - start + right - left for start, end, left, right in spans)
-        blocks = difflib.SequenceMatcher(None, old, new, autojunk=False).get_matching_blocks()
-        # patience keeps unique lines, and so may need a few more than the shortest there is
-        assert edits <= len(old) + len(new) - 2 * sum(block.size for block in blocks) + 4
+        assert all(one[1] < other[0] or one[3] < other[2] for one, other in pairwise(spans))
+        pairs = _common(old, new)
+        assert all(old[one] == new[other] for one, other in pairs) and pairs == sorted(set(pairs))
+        assert len(pairs) == longest(old, new)
 
 
 def test_a_replaced_stretch_without_a_common_line_is_one_place() -> None:

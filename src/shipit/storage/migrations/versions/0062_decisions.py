@@ -10,7 +10,7 @@ down_revision = "0060_event_traces"
 
 PLACES = """
 alter table requests add column places jsonb not null default '[]';
-comment on column requests.places is 'Flags and revisions where it is asked, and where a decision is written.';
+comment on column requests.places is 'Flags and revisions where it is asked, and decisions are written.';
 """
 
 KEYS = """
@@ -34,7 +34,7 @@ create table key_tries (
     at timestamptz not null default now(),
     system text not null
 );
-comment on table key_tries is 'Keys that were tried lately: a service closes its doors after a few wrong ones.';
+comment on table key_tries is 'Keys tried lately: a service closes its doors after a few wrong ones.';
 """
 
 DECISIONS = """
@@ -62,7 +62,7 @@ create table decision_requests (
     primary key (decision, request)
 );
 create index decision_requests_of on decision_requests (request);
-comment on table decision_requests is 'Which requests it is about: train, version, build and patches as they were.';
+comment on table decision_requests is 'What it is about: train, version, build and patches as they were.';
 
 create table decision_parts (
     id bigint generated always as identity unique,
@@ -148,9 +148,11 @@ end
 $$;
 create trigger tell_new after insert on decision_parts for each row execute function tell_decision();
 create trigger tell_moved after update of state, message on decision_parts for each row
-    when ((old.state, old.message) is distinct from (new.state, new.message)) execute function tell_decision();
+    when ((old.state, old.message) is distinct from (new.state, new.message))
+    execute function tell_decision();
 create trigger tell_moved after update of state, answer on decision_writes for each row
-    when ((old.state, old.answer) is distinct from (new.state, new.answer)) execute function tell_decision();
+    when ((old.state, old.answer) is distinct from (new.state, new.answer))
+    execute function tell_decision();
 
 create trigger wake_runners after insert on decision_parts
     for each statement execute function wake_runners();

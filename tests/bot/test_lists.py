@@ -144,7 +144,7 @@ async def test_quiet_looks_do_not_search_for_lists_again_for_five_minutes(scene:
 
 @pytest.mark.parametrize("size", [3])
 async def test_lists_are_read_in_pages(scene: Scene, size: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("shipit.clients.bugzilla.PAGE", size)
+    monkeypatch.setattr("shipit.clients.bugzilla_pages.PAGE", size)
     for number in range(3100, 3110):
         tell(scene, number, **{BETA.format("tracking"): "?"})
     await scene.round()

@@ -11,7 +11,7 @@ import aiohttp
 import pytest
 from aiohttp import web
 
-from shipit.clients import bugzilla as module
+from shipit.clients import bugzilla_pages
 from shipit.clients.bugzilla import Bugzilla, Unreadable, Why
 from shipit.clients.bugzilla_batches import FAILURES_IN_A_ROW
 from shipit.clients.http import CallCounter
@@ -93,7 +93,7 @@ async def test_a_search_costs_one_call(client: Bugzilla, fake: FakeBugzilla, cal
 async def test_a_search_reads_every_page(
     client: Bugzilla, fake: FakeBugzilla, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "PAGE", 4)
+    monkeypatch.setattr(bugzilla_pages, "PAGE", 4)
     wanted = {requested(fake) for _ in range(11)}
     assert set(await client.search("approval-mozilla-beta")) == wanted
     assert fake.count("offset") == 3

@@ -9,9 +9,9 @@ from __future__ import annotations
 import asyncio
 import base64
 import binascii
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
-from typing import Any, TypeVar
+from typing import Any
 
 import aiohttp
 import msgspec
@@ -19,6 +19,7 @@ import msgspec
 from shipit.clients import bugzilla_charts as charts
 from shipit.clients import bugzilla_parts as parts
 from shipit.clients.bugzilla_batches import Luck, Unreadable, Why, halved
+from shipit.clients.bugzilla_pages import MAX_PAGES, PAGE, Pairs, all_pages
 from shipit.clients.bugzilla_rest import HIDDEN, SERVICE, UNKNOWN, Rest, Said
 from shipit.clients.bugzilla_rows import Rows
 from shipit.clients.http import CallCounter, Clock, Door, utc_now
@@ -27,16 +28,11 @@ from shipit.uplift.types import Bug
 
 __all__ = ["Bugzilla", "Unreadable", "Why"]
 
-PAGE = 500
 IDS_PER_LOOK = 500
 """Ids of seven digits that stay well below the 8 KiB a URL may have."""
 READS_AT_ONCE = 4
 MAX_ATTACHMENT = 32 * 1024 * 1024
-MAX_PAGES = 200
 NO_SUCH_FIELD = 108
-
-Found = TypeVar("Found")
-Pairs = Sequence[tuple[str, str]]
 
 
 class Bugzilla:
@@ -123,7 +119,7 @@ class Bugzilla:
 
         while left:
             try:
-                return await self._all_pages(look), unknown
+                return await all_pages(look, self._rows), unknown
             except Said as said:
                 field = charts.field_in(said.detail, left) if said.code == NO_SUCH_FIELD else None
                 if field is None:
@@ -174,41 +170,13 @@ class Bugzilla:
 
     # --- searching --------------------------------------------------------------------------------
 
-    async def _all_pages(self, look: Callable[[Pairs], Awaitable[dict[int, Found]]]) -> dict[int, Found]:
-        """Every page of a search, in the order of ids. look: one page, given the parameters that cut it out.
-
-        Pages overlap by one bug: when that bug is no longer where it was, the set moved and we begin again.
-        """
-        for _ in range(3):
-            found = await self._pages_once(look)
-            if found is not None:
-                return found
-        raise Unavailable(SERVICE, "the search's result keeps moving while we page through it")
-
-    async def _pages_once(
-        self, look: Callable[[Pairs], Awaitable[dict[int, Found]]]
-    ) -> dict[int, Found] | None:
-        found: dict[int, Found] = {}
-        last: int | None = None
-        for _ in range(MAX_PAGES):
-            offset = len(found) - 1 if found else 0
-            page = await look(_paging(offset))
-            if last is not None and next(iter(page), None) != last:
-                return None
-            fresh = page.keys() - found.keys()
-            found |= page
-            if not fresh or (len(page) < PAGE and await self._rows.are_all(len(page))):
-                return found
-            last = next(reversed(page))
-        raise Unavailable(SERVICE, f"the search goes on beyond {MAX_PAGES} pages")
-
     async def _searched(self, criteria: Pairs) -> dict[int, datetime]:
         """When each bug last changed that meets the criteria."""
 
         async def look(paging: Pairs) -> dict[int, datetime]:
             return await self._looked([*criteria, *paging, ("include_fields", "id,last_change_time")])
 
-        return await self._all_pages(look)
+        return await all_pages(look, self._rows)
 
     async def _changed(self, ids: Sequence[int]) -> dict[int, datetime]:
         """Asks again for those missing until an answer is known to be whole: a cut one hides no bug."""
@@ -330,11 +298,6 @@ def _mapping(value: Any) -> dict[str, Any]:
 
 def _others(ids: Sequence[int]) -> list[tuple[str, str]]:
     return [("ids", str(bug)) for bug in ids[1:]]
-
-
-def _paging(offset: int) -> Pairs:
-    """A page in the order of ids."""
-    return [("order", "bug_id"), ("limit", str(PAGE))] + ([("offset", str(offset))] if offset else [])
 
 
 def _joined(ids: Sequence[int]) -> str:

@@ -92,6 +92,10 @@ FACTS: tuple[Fact, ...] = (
     ("≥ 10 files outside tests", lambda u: u.measured.code_files >= 10),
     ("touches no test", lambda u: not u.measured.tests and not u.measured.is_tests_only),
     ("no test lies beside the code", lambda u: u.tests_near == 0 and not u.measured.is_tests_only),
+    (
+        "program code without any test touched or near",
+        lambda u: u.measured.programs > 0 and not u.measured.tests and u.tests_near == 0,
+    ),
     ("only tests change", lambda u: u.measured.is_tests_only),
     ("words change", lambda u: bool(u.measured.strings)),
     ("a file often backed out (the rule's)", lambda u: u.troubled),

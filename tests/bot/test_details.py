@@ -157,8 +157,8 @@ async def test_facts_of_the_round_stand_beside_the_form(scene: Scene) -> None:
     told = await Person(scene).evidence(uid_of(scene, bug))
     by_question = {row["question"]: row for row in told["checks"]}
     assert by_question["strings"]["verdict"] == "agrees"
-    assert by_question["tests"]["measured"] == "No test is touched, and none lies beside this code."
-    assert by_question["tests"]["verdict"] == "disagrees"
+    assert by_question["tests"]["measured"] == "No test is touched, and no program code."
+    assert by_question["tests"]["verdict"] == "cannot tell"
     assert by_question["risk_level"]["measured"].startswith("1 file and 2 lines outside tests.")
     records = {(one["name"], row["did"], row["count"]) for one in told["people"] for row in one["records"]}
     assert ("Mira Anand [:mira]", "requested", 1) in records

@@ -89,6 +89,7 @@ def test_strings(says: str, files: tuple[FileChange, ...], verdict: Verdict, kin
         ("Yes, but no new tests", (CODE,), 3, Verdict.CANT_TELL, None),
         ("No", (CODE,), 3, Verdict.AGREES, None),
         ("No", (TEST,), 3, Verdict.CANT_TELL, None),
+        ("Yes", (WORDS,), 0, Verdict.CANT_TELL, None),
     ],
 )
 def test_tests(

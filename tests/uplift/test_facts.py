@@ -63,6 +63,7 @@ def test_a_patch_is_measured_once_per_file() -> None:
     assert found.tests == ("dom/tests/test_a.html",)
     assert found.android == ("widget/android/b.cpp",)
     assert found.has_binary and not found.is_tests_only
+    assert found.programs == 2
 
 
 def test_a_patch_of_tests_alone_says_so() -> None:

@@ -115,6 +115,8 @@ def _tests(form: Form | None, subject: Subject) -> Check | None:
 def _without_tests(subject: Subject, says: str, value: str | None) -> _Found:
     near = subject.tests_near
     none = "No test is touched"
+    if subject.measured is not None and not subject.measured.programs:
+        return _whole(subject, value == "no", f"{none}, and no program code.")
     if _ADDS_TESTS.search(says) and not _NO_TESTS.search(says) and subject.lacking is None:
         return _Found(
             Verdict.DISAGREES, f"{none}, though the answer speaks of added tests.", Kind.TESTS_CLAIMED

@@ -9,7 +9,7 @@ from pathlib import PurePosixPath
 
 import msgspec
 
-from shipit.uplift.sizes import FileChange
+from shipit.uplift.sizes import FileChange, language
 from shipit.uplift.words import is_string_file, is_translation
 
 
@@ -28,6 +28,9 @@ class PathRules(msgspec.Struct, frozen=True, kw_only=True):
 
 RULES = PathRules()
 
+PROGRAMS = frozenset(
+    ("C", "C++", "Java", "Javascript", "Kotlin", "Objective-C", "Python", "Rust", "Swift", "TypeScript")
+)
 # Folders and file names of test code; "latest", "attestation" and "contest" are none.
 TEST_FOLDERS = frozenset(
     (
@@ -52,7 +55,8 @@ class Measured(msgspec.Struct, frozen=True, kw_only=True):
 
     strings: string files in which words are added or changed; string_removals: those that only lose some;
     translations: those of localizers. tests, manifests, android, desktop: the paths concerned, in order;
-    android and desktop without tests. has_binary: whether a file is binary.
+    android and desktop without tests. programs: files of program code, which tests could cover. has_binary:
+    whether a file is binary.
     """
 
     files: int = 0
@@ -67,6 +71,7 @@ class Measured(msgspec.Struct, frozen=True, kw_only=True):
     manifests: tuple[str, ...] = ()
     android: tuple[str, ...] = ()
     desktop: tuple[str, ...] = ()
+    programs: int = 0
     has_binary: bool = False
 
     @property
@@ -108,6 +113,7 @@ def measure(files: Iterable[FileChange], rules: PathRules = RULES) -> Measured:
         manifests=tuple(manifests),
         android=tuple(path for path in paths if path not in apart and is_android(path, rules)),
         desktop=tuple(path for path in paths if path not in apart and path.startswith(rules.desktop)),
+        programs=sum(path not in apart and language(path) in PROGRAMS for path in paths),
         has_binary=any(one.is_binary for one in those),
     )
 

@@ -10,6 +10,7 @@ from http import HTTPStatus
 import msgspec
 from aiohttp import web
 
+from shipit.world.looking import task_pages
 from shipit.world.server import Clock, utc_now
 from shipit.world.task_groups import FakeTaskGroups
 from shipit.world.taskcluster import Body, Says
@@ -48,9 +49,10 @@ class FakeNotices(FakeTaskGroups):
         self.unknown: set[str] = set()
 
     def routes(self) -> list[web.RouteDef]:
-        """notify's methods for rooms and channels, beside the others."""
+        """notify's methods for rooms and channels, beside the others, and pages for people."""
         return [
             *super().routes(),
+            *task_pages(self),
             *(
                 web.post(f"/api/notify/v1/{service}", self._handler(service, self._notice))
                 for service in _SHAPES

@@ -10,6 +10,7 @@ from urllib.parse import parse_qsl
 
 from aiohttp import web
 
+from shipit.world.looking import review_pages
 from shipit.world.phabricator_conduit import Conduit, Memory, Params
 from shipit.world.phabricator_state import STATUSES, Diff, Project, Repository, Revision, User, phid
 from shipit.world.server import Clock, Fake, utc_now
@@ -36,8 +37,8 @@ class FakePhabricator(Fake):
         )
 
     def routes(self) -> list[web.RouteDef]:
-        """Every Conduit method has one path."""
-        return [web.route("*", "/api/{method}", self.conduit.answer)]
+        """Every Conduit method has one path; and pages for people."""
+        return [web.route("*", "/api/{method}", self.conduit.answer), *review_pages(self)]
 
     def described(self, request: web.Request) -> str:
         """The method and its parameters, without the token."""

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MPL-2.0
-"""A runner of decisions in a process of its own, which kills itself at a point it is told."""
+"""A runner of decisions in a process of its own, which kills or stops itself at a point it is told."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ async def main(environ: dict[str, str]) -> None:
         if name == environ["POINT"]:
             left -= 1
             if left == 0:
-                os.kill(os.getpid(), signal.SIGKILL)
+                os.kill(os.getpid(), getattr(signal, environ.get("HOW", "SIGKILL")))
 
     settings = Settings(
         bugzilla=Bugzilla(url=environ["BUGZILLA"], api_key=Secret(environ["READING_KEY"])),

@@ -42,7 +42,7 @@ pytestmark = pytest.mark.drill
 
 @contextlib.asynccontextmanager
 async def runner(
-    desk: Desk, point: str = "", times: int = 1, quiet: float = 0.3
+    desk: Desk, point: str = "", times: int = 1, quiet: float = 0.3, how: str = "SIGKILL"
 ) -> AsyncIterator[asyncio.subprocess.Process]:
     given = {
         "DATABASE": desk.database.url,
@@ -55,6 +55,7 @@ async def runner(
         "POINT": point,
         "TIMES": str(times),
         "QUIET": str(quiet),
+        "HOW": how,
     }
     process = await asyncio.create_subprocess_exec(sys.executable, str(RUNNER), stdin=asyncio.subprocess.PIPE)
     assert process.stdin is not None
@@ -151,6 +152,29 @@ async def test_an_answer_that_comes_after_we_gave_up_doubles_nothing(database: D
         async with runner(desk, quiet=4.0):
             assert await until(desk, made.uid) is P.DONE
         assert desk.said(bug) == ["Approved for 118.0b4."]
+
+
+@pytest.mark.parametrize("point", ["looked", "marked"])
+async def test_a_runner_that_slept_too_long_writes_nothing_when_it_wakes(
+    database: Database, point: str
+) -> None:
+    async with begun(database) as desk:
+        bug = desk.file("beta", attachments=2)
+        await desk.read()
+        made = await desk.decide(V.APPROVE, bug, template="approve")
+        async with runner(desk, point, how="SIGSTOP") as sleeper:
+            async with asyncio.timeout(40):
+                query = "select 1 from decision_parts where state = 'writing'"
+                while not desk.query(query) or desk.world.calls()["bugzilla"] == 0:
+                    await asyncio.sleep(0.05)
+            # Its claim ends while it sleeps, and another takes over.
+            async with runner(desk):
+                assert await until(desk, made.uid) is P.DONE
+            written = desk.world.bugzilla.count("PUT ")
+            sleeper.send_signal(signal.SIGCONT)
+            await asyncio.sleep(2)
+            assert desk.world.bugzilla.count("PUT ") == written == 3
+        assert desk.said(bug) == ["Approved for 118.0b4."] and desk.status_of(bug) == ["+", "+"]
 
 
 async def test_two_runners_share_the_work_and_double_none_of_it(database: Database) -> None:

@@ -46,7 +46,11 @@ class Shot(NamedTuple):
 
 TRACE = "section[aria-label=Traces] tr:has-text('code-coverage'):has-text('Done')"
 CONFLICT = "/requests/1900105-beta-82f54b4332"
+FAILED = "tr:has-text('blocked by 1 failed step')"
 PAGES = {
+    "releases": Shot("/releases", "demo/enzo", ready=FAILED),
+    # found from the list: which version is on its way follows from the day
+    "release": Shot("/releases", "demo/rosa", ready=FAILED, opens=f"{FAILED} a", height=2000, then="#step"),
     "page": Shot("/"),
     "request-needs": Shot(
         "/requests/1900106-beta-47ae3f88b8", "demo/rosa", ready="#checks-title", height=1500
@@ -71,6 +75,8 @@ PAGES = {
         "/requests/1900101-beta-451ad61371", "demo/olga", ready="#checks-title", height=1300
     ),
     "request-restricted": Shot("/requests/1900104-beta-fd3f693efe", ready="[role=alert]"),
+    "me": Shot("/me", "demo/rosa", ready="#keys"),
+    "me-nobody": Shot("/me"),
     "events": Shot("/events", "demo/enzo", ready=TRACE, opens=f"{TRACE} >> button.opener", height=1560),
 }
 

@@ -170,7 +170,11 @@ def _responses(contract: Contract, by_kind: list[tuple[Any, Any]]) -> dict[str, 
         found["304"] = {"description": "What you have is still what is there"}
     problem = {MEDIA_TYPE: {"schema": _schema(Problem, by_kind)}}
     for status in sorted(errors):
-        found[str(int(status))] = {"description": status.phrase, "content": problem}
+        content = dict(problem)
+        if status in contract.statuses and contract.media == "text/html":
+            # a page says it in a page
+            content[contract.media] = {"schema": _schema(contract.answer, by_kind)}
+        found[str(int(status))] = {"description": status.phrase, "content": content}
     if HTTPStatus.SERVICE_UNAVAILABLE in contract.statuses and contract.answer is not None:
         found["503"]["content"] = {**problem, contract.media: {"schema": _schema(contract.answer, by_kind)}}
     return found

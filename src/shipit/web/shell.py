@@ -150,6 +150,8 @@ def _page(path: str) -> HTTPRouteHandler:
     )
     async def page(request: Asked) -> Answer:
         """The shell, then the facts."""
+        for part in parts:
+            reading.name(request.path_params[part], part)
         return await _shell(request, path)
 
     return page

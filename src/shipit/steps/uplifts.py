@@ -40,7 +40,8 @@ def begin(parameters: Mapping[str, Any], now: datetime) -> Progress:
 
 def cancel(row: StepRow, now: datetime) -> Progress | None:
     """Nobody else knows of it."""
-    return Progress(status=Status.CANCELLED, message="cancelled", details=row.details)
+    # What had landed by then is what the build has that goes on without the rest.
+    return Progress(status=Status.CANCELLED, message="cancelled", details=row.details, memory=row.memory)
 
 
 async def look(row: StepRow, doors: Doors, now: datetime) -> Progress:

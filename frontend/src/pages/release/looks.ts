@@ -50,7 +50,7 @@ export function firstOfAll(steps: readonly Step[]): Step | undefined {
 }
 
 /** What the end of a step starts, in words: at once, or as soon as others are done too. */
-export function effect(release: Release, step: Step): string {
+export function starting(release: Release, step: Step): string {
   const isOver = (uid: string): boolean => ["success", "skipped"].includes(release.steps.find((each) => each.uid === uid)?.state ?? "");
   const title = (uid: string): string => release.steps.find((each) => each.uid === uid)?.title ?? uid;
   const found = release.steps

@@ -27,20 +27,6 @@ export const VALUE: Record<string, (row: Row) => string | readonly string[]> = {
   disagrees: (row) => (row.disagrees.length ? "yes" : "no"),
 };
 
-/** What each filter is called, in the order in which they are offered. */
-export const FILTERS: Record<string, string> = {
-  group: "Who acts",
-  status: "Merge",
-  risk: "Risk answer",
-  tag: "Mark",
-  product: "Product",
-  component: "Component",
-  who: "Person",
-  disagrees: "Answer disagrees",
-  security: "Security",
-  state: "State",
-};
-
 export interface Wanted {
   words: readonly string[];
   values: ReadonlyMap<string, ReadonlySet<string>>;

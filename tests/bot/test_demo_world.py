@@ -15,6 +15,10 @@ from shipit.bot.rounds import run_round
 from shipit.cli import demo
 from shipit.cli.opening import bot_doors
 from shipit.clients.http import utc_now
+from shipit.storage import lists
+from shipit.storage.pool import Limits, open_pool
+from shipit.web.board_lists import shown
+from shipit.web.viewer import Audience
 from shipit.world.story import Kind, bugs
 from shipit.world.world import StandingClock, World
 
@@ -53,6 +57,23 @@ async def test_first_round_of_the_demo_says_what_the_story_says(database: Databa
             ):
                 result = await run_round(doors)
                 again = await run_round(doors)
+            limits = Limits(connections=1)
+            async with (
+                open_pool(database.url, instance=database.instance, limits=limits) as pool,
+                pool.connection() as reading,
+            ):
+                beta = await lists.of_train(reading, "beta")
+    assert beta is not None
+    # every list has something to show, so that whoever tries the demo sees what it is for
+    assert {one.name.value: one.value for one in shown(beta, Audience.TRUSTED).lists} == {
+        "tracking": 2,
+        "relnote": 2,
+        "security": 2,
+        "answered": 1,
+        "not-landed": 1,
+        "not-flagged": 1,
+        "unasked": 3,
+    }
     assert result.errors == ()
     expected = {(bug.id, train): OUTCOMES[bug.kind] for bug in bugs() for train in bug.requests}
     with database.connect() as connection:

@@ -59,8 +59,8 @@ class Entry(msgspec.Struct, frozen=True):
     """A commit of an index. position: parents are below their children. patch: the same for equal changes.
 
     tree, base: ids of its tree and of its first parent's (None: of no known tree, or a merge). parents:
-    positions, those outside of the index left out. paths: how many it changes; lines: how many it adds and
-    removes.
+    positions, those outside of the index left out. paths: which it changes; old_paths: what those that it
+    renames were called; lines: how many it adds and removes.
     """
 
     position: int
@@ -77,6 +77,7 @@ class Entry(msgspec.Struct, frozen=True):
     patch: bytes
     paths: tuple[bytes, ...]
     lines: int
+    old_paths: tuple[bytes, ...] = ()
 
     @property
     def bug(self) -> int | None:

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import combinations
 
 import msgspec
@@ -29,8 +29,8 @@ class Uplift(msgspec.Struct, frozen=True):
 
     @property
     def paths(self) -> frozenset[bytes]:
-        """Every path that it changes."""
-        return frozenset(path for entry in self.entries for path in entry.paths)
+        """Every path that it changes, under the old and the new name."""
+        return frozenset(path for entry in self.entries for path in (*entry.paths, *entry.old_paths))
 
 
 class Blocked(msgspec.Struct, frozen=True):
@@ -115,7 +115,7 @@ class _Planner:
     async def run(self) -> Plan:
         start = self._memory.merges
         alone = {uplift.name: await self._on(uplift, self._tree) for uplift in self._uplifts}
-        steps, waiting = await self._sequence()
+        steps, waiting = await self._sequence(alone)
         landed = {step.uplift.name for step in steps}
         conflicts = []
         for uplift in self._uplifts:
@@ -125,15 +125,24 @@ class _Planner:
         warnings = await self._warnings(alone)
         return Plan(tuple(steps), tuple(conflicts), tuple(warnings), self._memory.merges - start)
 
-    async def _sequence(self) -> tuple[list[Landed], list[Uplift]]:
-        """Main's order first; those that conflicted again, as long as one more of them merges."""
+    async def _sequence(self, alone: Mapping[str, _Try]) -> tuple[list[Landed], list[Uplift]]:
+        """Main's order first; those that conflicted again, as long as one more of them merges.
+
+        What conflicted goes on to do so while nothing lands that shares a path with it or with its conflict.
+        """
         steps: list[Landed] = []
+        # how many steps there were when an uplift last conflicted, and how it did
+        failed = {name: (0, tried) for name, tried in alone.items() if tried.tree is None}
         tree, waiting, is_moving = self._tree, list(self._uplifts), True
         while waiting and is_moving:
             is_moving, rest = False, []
             for uplift in waiting:
+                if uplift.name in failed and not _may_merge_now(uplift, *failed[uplift.name], steps):
+                    rest.append(uplift)
+                    continue
                 tried = await self._on(uplift, tree)
                 if tried.tree is None:
+                    failed[uplift.name] = (len(steps), tried)
                     rest.append(uplift)
                     continue
                 steps.append(Landed(uplift, tried.tree, tried.tree == tree))
@@ -222,6 +231,13 @@ class _Planner:
             )
             warnings.append(Crossing(one.name, other.name, text))
         return warnings
+
+
+def _may_merge_now(uplift: Uplift, count: int, failed: _Try, steps: Sequence[Landed]) -> bool:
+    """Whether what landed since an uplift conflicted (after `count` steps) can have changed anything."""
+    # a guessed rename may conflict under a name that the uplift itself does not know
+    paths = uplift.paths | {conflict.path.encode() for conflict in failed.conflicts}
+    return any(not paths.isdisjoint(step.uplift.paths) for step in steps[count:])
 
 
 def _related(uplift: Uplift, before: Sequence[Uplift]) -> list[Uplift]:

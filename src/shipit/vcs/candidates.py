@@ -190,6 +190,7 @@ class Candidates:
             patch=row.patch,
             paths=tuple(file.path for file in row.files),
             lines=row.lines,
+            old_paths=tuple(file.old_path for file in row.files if file.old_path != file.path),
         )
 
     def _base(self, row: _Row) -> str | None:

@@ -19,7 +19,7 @@ from shipit.vcs.objects import look_up
 from shipit.vcs.packs import write_pack
 from shipit.vcs.pipes import BlobPipe, MergePipe
 from shipit.vcs.shadow import Shadow, git_directory
-from shipit.vcs.trees import NoFolder, entry_at, read_folders, write_tree
+from shipit.vcs.trees import NoFolder, entry_at, folder_names, parse_tree, write_tree
 
 
 def kept_index(repo: Path) -> Path:
@@ -87,7 +87,13 @@ class GitGround:
         if merged.marked is None:
             return None
         try:
-            folders = await read_folders(self._shadow, merged.marked, contents)
+            wanted = folder_names(merged.marked, contents)
+            trees = await self._blobs.read(list(wanted.values()), kind=b"tree")
+            folders = {
+                folder: parse_tree(content, id_bytes=len(merged.marked) // 2)
+                for folder, content in zip(wanted, trees, strict=True)
+                if content is not None
+            }
             names = write_pack(
                 self._shadow.objects / "pack",
                 [("blob", content) for content in contents.values()],

@@ -228,6 +228,7 @@ class BlobPipe:
         self._process = _Process(shadow, "cat-file", "--batch")
         self._busy = asyncio.Lock()
         self._largest = largest
+        self._kind = b"blob"
 
     async def __aenter__(self) -> BlobPipe:
         return self
@@ -242,9 +243,10 @@ class BlobPipe:
         """The process that reads, to measure it; None when none runs."""
         return self._process.pid
 
-    async def read(self, names: Sequence[str]) -> list[bytes | None]:
-        """The content that each name leads to; None where it is not there, no file, or too large."""
+    async def read(self, names: Sequence[str], *, kind: bytes = b"blob") -> list[bytes | None]:
+        """The content that each name leads to; None where it is not there, of no such kind, or too large."""
         async with self._busy:
+            self._kind = kind
             try:
                 if 1 < len(names) <= _ASKED_AT_ONCE:
                     found = await self._read_together(names)
@@ -286,7 +288,7 @@ class BlobPipe:
         if size > self._largest:
             raise _TooLarge
         content = await self._process.hear_exactly(size + 1)
-        return content[:-1] if words[1] == b"blob" else None
+        return content[:-1] if words[1] == self._kind else None
 
 
 class _TooLarge(Exception):

@@ -28,10 +28,9 @@ async def read_folders(shadow: Shadow, tree: str, paths: Collection[bytes]) -> F
 
     Paths hold no line break. Raises CommandFailed on an unreadable tree.
     """
-    wanted = sorted({b"", *(above for path in paths for above in _above(path))})
-    names = [f"{tree}:{folder.decode('utf-8', 'surrogateescape')}" if folder else tree for folder in wanted]
+    wanted = folder_names(tree, paths)
     folders: Folders = {}
-    for folder, read in zip(wanted, await read_objects(shadow, names), strict=True):
+    for folder, read in zip(wanted, await read_objects(shadow, list(wanted.values())), strict=True):
         if isinstance(read, Unknown):
             if read.is_broken or not folder:
                 raise CommandFailed(("git", "cat-file"), None, f"tree {tree} {read.reason}")
@@ -39,6 +38,14 @@ async def read_folders(shadow: Shadow, tree: str, paths: Collection[bytes]) -> F
         if read.kind == "tree":
             folders[folder] = parse_tree(read.content, id_bytes=len(tree) // 2)
     return folders
+
+
+def folder_names(tree: str, paths: Collection[bytes]) -> dict[bytes, str]:
+    """Every folder on the way to some paths, and what git calls it in a tree."""
+    wanted = sorted({b"", *(above for path in paths for above in _above(path))})
+    return {
+        folder: f"{tree}:{folder.decode('utf-8', 'surrogateescape')}" if folder else tree for folder in wanted
+    }
 
 
 def entry_at(folders: Folders, path: bytes) -> Entry | None:

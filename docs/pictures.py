@@ -15,6 +15,7 @@ import urllib.request
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
+from urllib.parse import quote
 
 from playwright.async_api import Page, async_playwright
 
@@ -33,7 +34,7 @@ THEMES = ("light", "dark")
 
 class Shot(NamedTuple):
     """One picture. person: who looks, None is nobody; ready: what must be there; opens: what is clicked,
-    then: what that must bring. height: of the window, in pixels.
+    keys: what is pressed; then: what that must bring. height: of the window, in pixels.
     """
 
     path: str
@@ -42,16 +43,26 @@ class Shot(NamedTuple):
     opens: str | None = None
     height: int = 900
     then: str | None = None
+    keys: tuple[str, ...] = ()
 
 
 TRACE = "section[aria-label=Traces] tr:has-text('code-coverage'):has-text('Done')"
+BOARD = "/?train=beta"
 CONFLICT = "/requests/1900105-beta-82f54b4332"
 FAILED = "tr:has-text('blocked by 1 failed step')"
 PAGES = {
     "releases": Shot("/releases", "demo/enzo", ready=FAILED),
     # found from the list: which version is on its way follows from the day
     "release": Shot("/releases", "demo/rosa", ready=FAILED, opens=f"{FAILED} a", height=2000, then="#step"),
-    "page": Shot("/"),
+    "board": Shot(BOARD, "demo/rosa", ready="[data-uid]", height=1900),
+    "board-nobody": Shot(BOARD, ready="[data-uid]"),
+    "board-selected": Shot(
+        BOARD, "demo/rosa", ready="[data-uid]", keys=("j", "x", "j", "Shift+X"), then=".bulk"
+    ),
+    "board-decide": Shot(BOARD, "demo/rosa", ready="[data-uid]", keys=("j", "a"), then="dialog .writes"),
+    "board-keys": Shot(BOARD, ready="[data-uid]", keys=("?",), then="dialog .keymap"),
+    "board-no-match": Shot(f"{BOARD}&q=nothing", ready=".empty"),
+    "board-list": Shot(f"{BOARD}&list=tracking", "demo/rosa", ready=".list-t"),
     "request-needs": Shot(
         "/requests/1900106-beta-47ae3f88b8", "demo/rosa", ready="#checks-title", height=1500
     ),
@@ -104,7 +115,7 @@ async def _open(page: Page, url: str, shot: Shot) -> None:
     if shot.person is None:
         await page.goto(url + shot.path, wait_until="load")
     else:
-        await page.goto(f"{url}/login?next={shot.path}")
+        await page.goto(f"{url}/login?next={quote(shot.path, safe='')}")
         await page.click(f'button[value="{shot.person}"]')
         await page.wait_for_url(url + shot.path)
     await page.wait_for_selector(shot.ready, timeout=90_000)
@@ -116,6 +127,10 @@ async def _open(page: Page, url: str, shot: Shot) -> None:
         await page.evaluate("scrollTo(0, 0)")
         if shot.then is not None:
             await page.locator(shot.then).first.scroll_into_view_if_needed()
+    for key in shot.keys:
+        await page.keyboard.press(key)
+    if shot.keys and shot.then is not None:
+        await page.wait_for_selector(shot.then, timeout=90_000)
     await page.wait_for_timeout(500)
 
 

@@ -177,6 +177,22 @@ async def test_a_build_says_what_it_will_contain_and_what_missed_it(both: Both) 
     assert (await service.client.get("/api/pipelines/none/uplifts")).status_code == 404
 
 
+async def test_a_build_that_goes_on_without_what_has_not_landed_contains_the_rest(both: Both) -> None:
+    service, bench = both
+    bench.query("insert into trains (name, channel, repository, branch) values ('beta', 'beta', 'r', 'b')")
+    uplift(bench, 1, landed=True)
+    uplift(bench, 2, landed=False)
+    await create(service, "p", step("uplifts", kind="uplifts", parameters={"train": "beta"}), build=1)
+    await bench.turn()
+    for verb in ("cancel", "skip"):
+        path = f"/api/pipelines/p/steps/uplifts/{verb}"
+        answer = await service.by("engineer").post(path, json={"reason": "bug 2 goes into the next one"})
+        assert answer.status_code == 200, answer.text
+        await bench.turn()
+    found = await get(service, "/api/pipelines/p/uplifts")
+    assert found["sentence"] == "Build 1 contains 1 uplift; 1 is approved and missed it"
+
+
 # --- rollback, merge day ------------------------------------------------------------------------------
 
 PLAN = {"ship": {"description": "back to 146.0", "steps": [step("undo")]}}

@@ -7,6 +7,14 @@ import type { Step } from "./layout";
 
 export type Release = Schemas["Release"];
 export type Tone = Schemas["Tone"];
+/** What is asked about the whole release. */
+export type Question = "freeze" | "cancel" | "remove";
+
+/** "Firefox 147.0b3" */
+export function titled(one: { product: string; version: string; uid: string }): string {
+  const product = one.product && one.product[0]!.toUpperCase() + one.product.slice(1);
+  return [product, one.version].filter(Boolean).join(" ") || one.uid;
+}
 
 const TONES: Record<Tone, IconName> = { ok: "check", run: "turn", warn: "person", bad: "x", mute: "dash" };
 

@@ -48,6 +48,8 @@ class Shot(NamedTuple):
 
 TRACE = "section[aria-label=Traces] tr:has-text('code-coverage'):has-text('Done')"
 BOARD = "/?train=beta"
+# the rows, and who looks at them
+KNOWN = "body:has(header a.who) [data-uid]"
 CONFLICT = "/requests/1900105-beta-82f54b4332"
 FAILED = "tr:has-text('blocked by 1 failed step')"
 PAGES = {
@@ -56,10 +58,8 @@ PAGES = {
     "release": Shot("/releases", "demo/rosa", ready=FAILED, opens=f"{FAILED} a", height=2000, then="#step"),
     "board": Shot(BOARD, "demo/rosa", ready="[data-uid]", height=1900),
     "board-nobody": Shot(BOARD, ready="[data-uid]"),
-    "board-selected": Shot(
-        BOARD, "demo/rosa", ready="[data-uid]", keys=("j", "x", "j", "Shift+X"), then=".bulk"
-    ),
-    "board-decide": Shot(BOARD, "demo/rosa", ready="[data-uid]", keys=("j", "a"), then="dialog .writes"),
+    "board-selected": Shot(BOARD, "demo/rosa", ready=KNOWN, keys=("j", "x", "j", "Shift+X"), then=".bulk"),
+    "board-decide": Shot(BOARD, "demo/rosa", ready=KNOWN, keys=("j", "a"), then="dialog .writes"),
     "board-keys": Shot(BOARD, ready="[data-uid]", keys=("?",), then="dialog .keymap"),
     "board-no-match": Shot(f"{BOARD}&q=nothing", ready=".empty"),
     "board-list": Shot(f"{BOARD}&list=tracking", "demo/rosa", ready=".list-t"),

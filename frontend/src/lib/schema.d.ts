@@ -3825,7 +3825,7 @@ export interface components {
             /** @default null */
             value: string | null;
             measured: string;
-            verdict: components["schemas"]["shipit.uplift.checks.Verdict"];
+            verdict: components["schemas"]["shipit.uplift.check_types.Verdict"];
             /** @default null */
             kind: components["schemas"]["Kind"] | null;
             source: string;
@@ -3845,7 +3845,7 @@ export interface components {
          * @description What a fact says of an answer.
          * @enum {unknown}
          */
-        "shipit.uplift.checks.Verdict": "agrees" | "cannot tell" | "disagrees";
+        "shipit.uplift.check_types.Verdict": "agrees" | "cannot tell" | "disagrees";
         /**
          * Kind
          * @description Kinds of flags: what exactly speaks against the answer.

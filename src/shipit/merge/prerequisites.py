@@ -23,6 +23,8 @@ MOST_BANNED = 4
 # Prerequisites that conflict themselves: how large a set of such is still told, and what looking may cost.
 MOST_PREFERRED = 5
 MOST_PREFERRING = 40
+# What conflicts in more files (an import of strings, say) is no small thing to be preferred away.
+MOST_PREFERRED_PATHS = 10
 _REGULAR = frozenset(("100644", "100755"))
 
 
@@ -201,7 +203,10 @@ class _Searcher:
     async def _prefer_ours(self, merged: Merged) -> str | None:
         """The tree of a conflicting merge with the train's lines where both changed some; None if not so."""
         contents: dict[bytes, bytes] = {}
-        for path in conflict_paths(merged):
+        paths = conflict_paths(merged)
+        if len(paths) > MOST_PREFERRED_PATHS:
+            return None
+        for path in paths:
             sides = {side.stage: side for side in merged.sides.get(path, ())}
             if not is_by_lines(sides):
                 return None

@@ -687,6 +687,22 @@ def test_a_part_is_not_well_before_its_first_sign_of_life_and_may_rest_by_plan()
     assert health.problems(quiet=-300) == {}
 
 
+async def test_a_listener_that_has_not_begun_does_not_say_that_it_is_well(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else who waits for it would publish before its queues are bound."""
+    go, stop, listener = asyncio.Event(), asyncio.Event(), stage.listener(port=0)
+    monkeypatch.setattr(listener, "_forget_others", lambda names: go.wait())
+    running = asyncio.create_task(listener.run(stop))
+    await until(lambda: _is(lambda: listener.port is not None))
+    async with stage.session.get(f"http://127.0.0.1:{listener.port}/__heartbeat__") as answer:
+        assert answer.status == 503
+        assert (await answer.json())["problems"]["looks"] == "starting"
+    stop.set()
+    go.set()
+    await asyncio.wait_for(running, 20)
+
+
 async def test_heartbeat_and_metrics_tell_the_truth(stage: Stage) -> None:
     async with stage.running(port=0) as listener:
         await stage.take(listener, resolved())

@@ -127,6 +127,11 @@ class Listener:
 
     async def run(self, stop: asyncio.Event) -> None:
         """Listen until `stop`; then finish what is under way."""
+        parts = self._parts(stop)
+        # before anybody can ask: a listener none of whose parts has begun is not well
+        for name, _, _ in parts:
+            if name != "routes":
+                self.health.starting(name)
         async with contextlib.AsyncExitStack() as stack:
             if self._plan.port is not None:
                 pages = {
@@ -136,7 +141,6 @@ class Listener:
                     "/metrics": self._metrics,
                 }
                 self.port = await stack.enter_async_context(serve(self._plan.host, self._plan.port, pages))
-            parts = self._parts(stop)
             await self._forget_others(name for name, _, is_source in parts if is_source)
             await asyncio.gather(
                 *(

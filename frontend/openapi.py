@@ -34,9 +34,7 @@ def types() -> str:
 def main() -> int:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument(
-        "--check", action="store_true", help="write nothing; fail when it is not current"
-    )
+    parser.add_argument("--check", action="store_true", help="write nothing; fail when it is not current")
     wanted = types()
     if parser.parse_args().check:
         if TYPES.is_file() and TYPES.read_text(encoding="utf-8") == wanted:

@@ -59,7 +59,7 @@ async def test_u9_every_list_is_one_query_however_many_rows(database: Database) 
                 lambda: bugs.detail(connection, 1, see_restricted=True),
                 lambda: compat.bugs(connection, see_restricted=True, train="beta"),
                 lambda: compat.analyses(connection, see_restricted=True),
-                lambda: people.listed(connection, see_private=True),
+                lambda: people.listed(connection, see_private=True, see_restricted=True),
             ):
                 before = connection.statements
                 await ask()

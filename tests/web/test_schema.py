@@ -109,6 +109,8 @@ def test_every_route_is_in_the_schema(everyone: Everyone) -> None:
     assert {(method, path) for path, item in document["paths"].items() for method in item} == declared
 
 
+@pytest.mark.drill
+@pytest.mark.timeout(400)
 def test_the_service_keeps_what_its_schema_promises(everyone: Everyone) -> None:
     document = requests.get(f"{everyone.url}/schema/openapi.json", timeout=10).json()
     for operation in (each for item in document["paths"].values() for each in item.values()):

@@ -9,12 +9,13 @@ from datetime import UTC, datetime, timedelta
 import aiohttp
 import pytest
 
+from shipit.clients.balrog import Balrog
 from shipit.clients.bugzilla import Bugzilla, Unreadable
 from shipit.clients.http import open_session
 from shipit.clients.lando import Lando
 from shipit.clients.phabricator import Phabricator
 from shipit.clients.taskcluster import Taskcluster
-from shipit.errors import Unavailable
+from shipit.errors import Missing, Unavailable
 from shipit.uplift.types import Bug
 from shipit.world.server import Trouble
 from shipit.world.world import StandingClock, World
@@ -50,11 +51,14 @@ async def test_every_service_answers_the_real_client(world: World, session: aioh
     assert await Phabricator(session, world.phabricator.url, token).whoami() == "ann"
     assert await Taskcluster(session, world.taskcluster.url).task_state("AAAAAAAAQ4uidTvc8O-DmQ") is None
     assert await Lando(session, world.lando.url).git_of("a" * 40) is None
+    with pytest.raises(Missing):
+        await Balrog(session, world.balrog.url).rule(1)
     assert world.calls() | {"schedule": 0} == {
         "bugzilla": 1,
         "phabricator": 1,
         "taskcluster": 1,
         "lando": 1,
+        "balrog": 1,
         "schedule": 0,
     }
     world.forget()
@@ -63,7 +67,7 @@ async def test_every_service_answers_the_real_client(world: World, session: aioh
 
 async def test_two_worlds_do_not_meet(clock: StandingClock) -> None:
     async with World.open(now=clock) as first, World.open(now=clock) as second:
-        assert len({one.url for world in (first, second) for one in world.services}) == 10
+        assert len({one.url for world in (first, second) for one in world.services}) == 12
 
 
 async def test_a_closed_world_listens_no_more(clock: StandingClock, session: aiohttp.ClientSession) -> None:

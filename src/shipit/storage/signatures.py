@@ -46,7 +46,7 @@ async def scopes_of_session(connection: Connection, person: str) -> tuple[str, .
 
 
 async def carry(connection: Connection, old: str, new: str) -> None:
-    """Let the signatures of a signoff that was given up hold for its successor, if the content is the same."""
+    """Let the signatures of a signoff that was given up hold for its successor of the same content."""
     await connection.execute(_SQL["carry"], {"old": old, "new": new})
 
 

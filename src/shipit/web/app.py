@@ -51,9 +51,9 @@ from shipit.web import (
 )
 from shipit.web.bodies import Bodies
 from shipit.web.compat import pipelines as old_pipelines
+from shipit.web.compat import routes as compat
 from shipit.web.compat import signoffs as old_signoffs
 from shipit.web.compat import task_groups as old_task_groups
-from shipit.web.compat import routes as compat
 from shipit.web.guards import LARGEST_BODY, LONGEST_SECONDS, Finish, deadline
 from shipit.web.hawk import Authenticator, Gate
 from shipit.web.house import House

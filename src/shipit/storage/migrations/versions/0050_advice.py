@@ -41,7 +41,8 @@ create table plans (
     content jsonb not null,
     primary key (train, scope, sees_restricted)
 );
-comment on table plans is 'In which order the uplifts of a train land, simulated, with and without restricted.';
+comment on table plans is
+    'In which order the uplifts of a train land, simulated, with and without restricted.';
 comment on column plans.key is 'Of everything a plan depends on: equal keys have equal plans.';
 comment on column plans.requests is 'Every request that the plan names.';
 """

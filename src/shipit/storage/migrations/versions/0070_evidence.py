@@ -16,7 +16,8 @@ create table series_versions (
     seen_at timestamptz not null,
     primary key (request, digest)
 );
-comment on table series_versions is 'Every version of a request''s patches, so that a new one can be compared.';
+comment on table series_versions is
+    'Every version of a request''s patches, so that a new one can be compared.';
 
 create function keep_version() returns trigger language plpgsql set search_path from current as $$
 begin
@@ -40,7 +41,8 @@ create table deeds (
 );
 create index deeds_of on deeds (who, at);
 create index deeds_in on deeds (bug);
-comment on table deeds is 'What people did about the bugs of uplift requests, dated, out of the bugs'' facts.';
+comment on table deeds is
+    'What people did about the bugs of uplift requests, dated, out of the bugs'' facts.';
 comment on column deeds.who is 'Address, lower case.';
 
 create function keep_deeds() returns trigger language plpgsql set search_path from current as $$

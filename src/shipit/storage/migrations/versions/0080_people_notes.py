@@ -37,7 +37,8 @@ create trigger people_notes_stay before update or delete on people_notes
 """
 
 OF_BUGS = """
-create index bugs_of_people on bugs using gin ((facts->'contributors') jsonb_path_ops) where not is_restricted;
+create index bugs_of_people on bugs using gin ((facts->'contributors') jsonb_path_ops)
+    where not is_restricted;
 comment on index bugs_of_people is 'Whether somebody is known from a bug that everybody may see.';
 """
 

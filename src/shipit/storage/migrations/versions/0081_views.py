@@ -22,7 +22,8 @@ create table views (
 );
 create unique index views_by_name on views (owner, lower(name));
 create index views_shared on views (lower(name)) where is_shared;
-comment on table views is 'Filters of the board that somebody gave a name; shared ones are for all who log in.';
+comment on table views is
+    'Filters of the board that somebody gave a name; shared ones are for all who log in.';
 comment on column views.query is 'What stands in the address after the question mark.';
 comment on column views.train is 'Which train it is of; null: of the one that is shown.';
 comment on column views.revision_no is 'Optimistic locking.';

@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: MPL-2.0
+# ruff: noqa: E501 (the template is as long as its rows)
 """The page of a release in Chromium beside a server-rendered table of the same steps, in one run.
 
 Both come from the same web service and the same facts (a pipeline of 200 steps in five phases, most of them

@@ -187,6 +187,8 @@ class _Searcher:
         self._banned.clear()
         budget = self.merges + MOST_PREFERRING
         while stop.member.position not in self._own_positions | self._preferred and self.merges < budget:
+            if len(conflict_paths(stop.merged)) > MOST_PREFERRED_PATHS:
+                break
             self._preferred.add(stop.member.position)
             members, run, verdict = await self._gather(await self._try(()))
             if verdict is Verdict.FOUND and run.reason is None and not run.is_empty:
@@ -203,10 +205,7 @@ class _Searcher:
     async def _prefer_ours(self, merged: Merged) -> str | None:
         """The tree of a conflicting merge with the train's lines where both changed some; None if not so."""
         contents: dict[bytes, bytes] = {}
-        paths = conflict_paths(merged)
-        if len(paths) > MOST_PREFERRED_PATHS:
-            return None
-        for path in paths:
+        for path in conflict_paths(merged):
             sides = {side.stage: side for side in merged.sides.get(path, ())}
             if not is_by_lines(sides):
                 return None

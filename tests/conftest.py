@@ -17,6 +17,14 @@ ROOT = Path(__file__).resolve().parent.parent
 pytest_plugins = ["fixtures_postgres", "fixtures_rabbitmq", "fixtures_pages"]
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What speaks to a real broker is a drill: each process that tests would wait for a broker of its own."""
+    for item in items:
+        if "rabbitmq" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.drill)
+
+
 @pytest.fixture(scope="session")
 def shared() -> Path:
     """The folder of recorded conversations and real data beside the checkout; skips where it is absent."""

@@ -8,6 +8,7 @@ from collections import Counter
 from pathlib import Path
 
 import msgspec
+import pytest
 
 from fixtures_bot import START, free_port, serving
 from fixtures_postgres import Database
@@ -39,6 +40,7 @@ OUTCOMES = {
 }
 
 
+@pytest.mark.drill
 async def test_first_round_of_the_demo_says_what_the_story_says(database: Database) -> None:
     clock = StandingClock(START)
     async with World.open(now=clock) as world:

@@ -71,6 +71,7 @@ def folder(tmp_path: Path) -> Iterator[Path]:
     yield tmp_path / "demo"
 
 
+@pytest.mark.drill
 def test_demo_serves_its_invented_requests_and_leaves_nothing_running(folder: Path) -> None:
     demo = Demo(folder)
     try:
@@ -82,7 +83,7 @@ def test_demo_serves_its_invented_requests_and_leaves_nothing_running(folder: Pa
         assert len(rows) in (asked, sum(len(bug.requests) for bug in public))
         assert Counter(row["outcome"] for row in rows)["conflict"] >= 5
         assert {row["bug"] for row in rows}.isdisjoint({bug.id for bug in bugs() if bug.is_restricted})
-        assert "invented" in httpx.get(url).text
+        assert '"is_demo":true' in httpx.get(url).text
         assert demo.left()
         assert demo.stop(signal.SIGTERM) < 5
         assert demo.process.returncode == 0, demo.log.read_text()

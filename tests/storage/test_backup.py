@@ -213,6 +213,7 @@ def test_a_migrated_but_empty_database_is_filled_too(filled: Database, postgres:
     postgres.drop(target.url)
 
 
+@pytest.mark.drill
 @pytest.mark.parametrize("earlier", migrate.revisions())
 def test_a_backup_of_every_earlier_revision_is_restored_and_upgraded(
     postgres: Server, database: Database, empty: Database, tmp_path: Path, earlier: str

@@ -32,7 +32,10 @@ async def read_lists(this: Round, known: Known, outlook: Outlook, seen: Seen) ->
     if not trains:
         return
     doors.told("asking Bugzilla for the board's lists")
-    bugs, failed = await _found(doors.bugzilla, trains, words)
+    bugs, lacking, trouble = await _found(doors.bugzilla, trains, words)
+    if trouble is not None:
+        this.failed(None, f"the board's other lists: {trouble}")
+    failed = lacking if trouble is None else dict.fromkeys(_keys(trains, words), trouble)
     # a Bugzilla that is not believed about a train's requests is not believed about its lists either
     failed |= {
         (train.name, name): seen.unavailable[train.name]
@@ -40,8 +43,6 @@ async def read_lists(this: Round, known: Known, outlook: Outlook, seen: Seen) ->
         if train.name in seen.unavailable
         for name in searched_of(train, words)
     }
-    for (train, name), reason in failed.items():
-        this.failed(None, f"{train}, list {name}: {reason}")
     await doors.backend.put_lists(
         ListsReport(
             lists=tuple(
@@ -66,17 +67,18 @@ def _are_due(this: Round, known: Known) -> bool:
 
 async def _found(
     bugzilla: Bugzilla, trains: Sequence[Train], words: Words
-) -> tuple[dict[Key, tuple[ListedBug, ...]], dict[Key, str]]:
-    """The bugs of each list, and why a list could not be read."""
+) -> tuple[dict[Key, tuple[ListedBug, ...]], dict[Key, str], str | None]:
+    """The bugs of each list; which lists this Bugzilla cannot have, and why; why none could be read at all.
+
+    A list it cannot have says so on the board, and is no trouble of the round: products differ in their fields.
+    """
     wanted = searches(trains, words)
     try:
         answers, unknown = await bugzilla.matching(
             [one.terms for one in wanted], fields=fields_of(trains, words)
         )
     except ShipitError as error:
-        return {}, {
-            (train.name, name): error.detail for train in trains for name in searched_of(train, words)
-        }
+        return {}, {}, error.detail
     rows: dict[Key, list[ListedBug]] = {}
     for answer in answers.values():
         # one that cannot be understood is one the lists lack; it is told with its requests, if it has any
@@ -86,7 +88,11 @@ async def _found(
                     _row(answer, place.sentence, bugzilla.url)
                 )
     found = {key: tuple(sorted(those, key=lambda one: one.bug)) for key, those in rows.items()}
-    return found, _lacking(wanted, unknown, trains, words)
+    return found, _lacking(wanted, unknown, trains, words), None
+
+
+def _keys(trains: Sequence[Train], words: Words) -> list[Key]:
+    return [(train.name, name) for train in trains for name in searched_of(train, words)]
 
 
 def _lacking(

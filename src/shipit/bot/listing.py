@@ -70,7 +70,7 @@ async def _found(
 ) -> tuple[dict[Key, tuple[ListedBug, ...]], dict[Key, str], str | None]:
     """The bugs of each list; which lists this Bugzilla cannot have, and why; why none could be read at all.
 
-    A list it cannot have says so on the board, and is no trouble of the round: products differ in their fields.
+    A list it cannot have says so on the board and is no trouble of the round: products differ in fields.
     """
     wanted = searches(trains, words)
     try:

@@ -41,7 +41,7 @@ test: $(STAMPS)/dev $(PAGES)  ## run the tests
 	$(BIN)/python -m pytest -m "not drill" -n 2 --dist loadfile $(ARGS)
 
 drills: $(STAMPS)/dev $(PAGES)  ## run the fault drills with real servers
-	$(BIN)/python -m pytest -m drill $(ARGS)
+	$(BIN)/python -m pytest -m drill -n 2 --dist loadfile $(ARGS)
 
 lint: $(STAMPS)/dev  ## check style and types
 	$(BIN)/ruff check src tests benchmarks docs frontend hatch_build.py

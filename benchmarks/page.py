@@ -50,7 +50,7 @@ TARGETS: dict[str, tuple[str, dict[int, float]]] = {
 }
 
 # The browser tells of a paint a while after it.
-_FIRST_PAINT = """new Promise((done) => {
+FIRST_PAINT = """new Promise((done) => {
   const look = () => {
     const [paint] = performance.getEntriesByName('first-contentful-paint');
     paint ? done(paint.startTime) : requestAnimationFrame(look);
@@ -144,7 +144,7 @@ async def once(browser: Browser, server: Server, side: str, found: Round) -> Non
     async def act(page: Page) -> None:
         count = server.rows
         found.add("rows", count, side, await page.evaluate(f"bench.painted(() => bench.there({count}))"))
-        fcp = await page.evaluate(_FIRST_PAINT)
+        fcp = await page.evaluate(FIRST_PAINT)
         found.add("fcp", count, side, fcp)
         await page.wait_for_timeout(600)
         few = sum(1 for number in range(1900001, 1900001 + count) if number % 8 == 2)
@@ -287,7 +287,6 @@ def show(found: Round, bursts: dict[int, tuple[float, int]], script: int, rounds
     if kind == "json":
         print(json.dumps({"rows": rows, "bursts": bursts, "script": script}))
         return int(missed)
-    print("## The board beside a server-rendered page\n")
     print((__doc__ or "").partition("\n\n")[2].strip() + "\n")
     print(f"Medians of {rounds} rounds, milliseconds; smaller is better.\n")
     print("| what | rows | ours | peer | ratio | target |\n|---|---|---|---|---|---|")

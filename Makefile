@@ -38,7 +38,7 @@ demo: $(STAMPS)/run $(PAGES)  ## run everything on this machine, with invented d
 	@exec $(BIN)/shipit demo --port $(PORT)
 
 test: $(STAMPS)/dev $(PAGES)  ## run the tests
-	$(BIN)/python -m pytest -m "not drill" -n 2 --dist loadfile $(ARGS)
+	$(BIN)/python -m pytest -m "not drill" -n 3 --dist loadfile $(ARGS)
 
 drills: $(STAMPS)/dev $(PAGES)  ## run the fault drills with real servers
 	$(BIN)/python -m pytest -m drill -n 2 --dist loadfile $(ARGS)

@@ -62,6 +62,7 @@ async def hg_scene(database: Database, tmp_path: Path) -> AsyncIterator[Scene]:
             yield Scene(world, clock, product, database, settings, doors)
 
 
+@pytest.mark.drill
 async def test_a_round_on_a_mercurial_repository_reads_tries_and_reports(hg_scene: Scene) -> None:
     scene = hg_scene
     clean = scene.ask("beta", "release")
@@ -103,6 +104,7 @@ async def test_a_round_on_a_mercurial_repository_reads_tries_and_reports(hg_scen
     assert [view["commits"][span["commit"]]["bug"] for span in hunk["ours"]["blame"]] == [1001]
 
 
+@pytest.mark.drill
 async def test_a_new_tip_of_a_mercurial_train_is_tried_again(hg_scene: Scene) -> None:
     scene = hg_scene
     bug = scene.ask("beta")

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 
 import msgspec
+import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
@@ -116,6 +117,7 @@ class Walk:
         assert all(uid.startswith("esr") or uid.startswith("aurora") for uid in self.closed)
 
 
+@pytest.mark.drill
 @patient
 @given(calendar=calendars(), beta_lag=st.integers(0, 72))
 @example(calendar=Calendar(lengths=(14,), betas=4, rc_days=3), beta_lag=48)
@@ -177,6 +179,7 @@ def test_with_product_details_lag_delays_but_never_mixes_up_versions(
         assert shown <= living | {f"esr{major}" for major, _ in gone_for}, now
 
 
+@pytest.mark.drill
 @patient
 @given(
     calendar=calendars(),

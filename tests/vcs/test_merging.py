@@ -168,6 +168,7 @@ def words_of(process: Path) -> bytes:
         return b""
 
 
+@pytest.mark.drill
 async def test_a_merge_that_hangs_is_an_error_and_the_others_go_on(
     repo: Repo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -251,3 +251,23 @@ async def test_a_step_that_somebody_put_before_under_the_same_uid_is_not_taken_f
     assert "taken" in stored.facts.nodes["a"].note
     await bench.act(acts.change_step, "p", "a", Event.RETRY_ASKED, ENGINEER, reason="", now=now())
     assert (await bench.states("p"))["a"] == "in_progress"
+
+
+async def test_a_uid_is_free_again_once_its_pipeline_is_removed_and_its_keys_are_not(bench: Bench) -> None:
+    url = bench.service.api_url
+    sign = step("a", kind="signoff", parameters={"policy": [{"releng": 1}], "digest": "1"})
+    bench.start_runner()
+    await bench.put("p", sign, step("b", api_url=url))
+    await bench.eventually(lambda: _has(bench, "p.b.1"))
+    await bench.act(signing.sign, "p.a.1", ENGINEER, now=now())
+    bench.service.end("p.b.1")
+    await bench.until("p", "success")
+    assert (await bench.act(acts.delete, "p", ENGINEER, now=now()))[1] == "removed"
+    await bench.put("p", sign, step("b", api_url=url, parameters={"other": 1}))
+    await bench.eventually(lambda: _has(bench, "p.again1.b.1"))
+    bench.service.end("p.again1.b.1")
+    await bench.eventually(lambda: _is(bench, "p", "b", "success"))
+    # What was signed before is not signed now.
+    assert (await bench.states("p"))["a"] == "in_progress"
+    await bench.act(signing.sign, "p.again1.a.1", ENGINEER, now=now())
+    await bench.until("p", "success")

@@ -10,7 +10,7 @@ import msgspec
 
 from shipit.errors import Missing
 from shipit.pipeline.states import State
-from shipit.pipeline.types import StepDefinition, key
+from shipit.pipeline.types import StepDefinition
 from shipit.storage import pipelines, steps
 from shipit.storage.pipelines import Stored
 from shipit.storage.pool import Connection
@@ -130,6 +130,6 @@ async def _settled(connection: Connection, stored: Stored, step: StepDefinition)
     node = stored.facts.nodes[step.uid]
     if not node.attempt or node.state not in (State.SUCCESS, State.SKIPPED):
         return None
-    row = await steps.read(connection, KIND, key(stored.facts.uid, step.uid, node.attempt))
+    row = await steps.read(connection, KIND, stored.facts.key(step.uid, node.attempt))
     known: dict[str, Any] = row.memory if row is not None else {}
     return {int(bug) for bug in known.get("contains", node.output.get("bugs", ()))}

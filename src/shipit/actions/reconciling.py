@@ -65,6 +65,7 @@ async def _decide(
 ) -> list[str]:
     """Decide once; the uids of which something is known at once that decides more."""
     nodes: list[tuple[str, Node]] = []
+    keys: list[str] = []
     written: list[Written] = []
     waits: list[Written] = []
     notes: list[Note] = []
@@ -82,6 +83,7 @@ async def _decide(
         changed.add(uid)
         written.append(row)
         nodes += [(uid, node) for node in plan.changed]
+        keys += [stored.facts.key(node.uid, node.attempt) for node in plan.changed]
         notes += _notes(stored, plan)
         for start in plan.starts:
             step = await _begin(connection, stored, start, now)
@@ -95,13 +97,16 @@ async def _decide(
                     again.add(uid)
         # The rows are written first: a cancelled step's end is read from them.
         for name in plan.cancels:
-            node = next(each for each in plan.changed if name == f"{uid}.{each.uid}.{each.attempt}")
+            node = next(each for each in plan.changed if name == stored.facts.key(each.uid, each.attempt))
             if await cancel_step(connection, stored, node, now):
                 again.add(uid)
     taken |= {step.uid for step in begun} - await steps.put(connection, begun)
     for new, old in former.items():
         await signatures.carry(connection, old, new)
-    nodes = [(uid, _failed(node, now) if _key(uid, node) in taken else node) for uid, node in nodes]
+    nodes = [
+        (uid, _failed(node, now) if key in taken else node)
+        for (uid, node), key in zip(nodes, keys, strict=True)
+    ]
     await pipelines.write(connection, nodes, written, waits)
     await pipelines.wake(connection, sorted({uid for uid, node in nodes if node.cause == TAKEN}))
     await pipelines.note(connection, notes)
@@ -139,10 +144,6 @@ async def _begin(
     )
 
 
-def _key(uid: str, node: Node) -> str:
-    return f"{uid}.{node.uid}.{node.attempt}"
-
-
 def _failed(node: Node, now: datetime) -> Node:
     """Somebody has made a step of this uid, which is not ours to use; another try has another uid."""
     note = "its uid is taken by a step that is not of this pipeline"
@@ -152,7 +153,7 @@ def _failed(node: Node, now: datetime) -> Node:
 async def cancel_step(connection: Connection, stored: Stored, node: Node, now: datetime) -> bool:
     """Cancel what runs of a step; True when it is cancelled already."""
     step = step_of(stored, node.uid)
-    key = f"{stored.facts.uid}.{node.uid}.{node.attempt}"
+    key = stored.facts.key(node.uid, node.attempt)
     if step.kind == PIPELINE:
         await pipelines.set_cancel(connection, key)
         await pipelines.wake(connection, [key])

@@ -15,7 +15,7 @@ from shipit.pipeline.forecast import LEAST_HISTORY, Forecast, forecast, quantile
 from shipit.pipeline.standing import Reason, by_title, standing, summary, what_starts
 from shipit.pipeline.states import State, Status
 from shipit.pipeline.transition import is_satisfied
-from shipit.pipeline.types import Signature, StepDefinition, Stop, key
+from shipit.pipeline.types import Signature, StepDefinition, Stop
 from shipit.pipeline.wording import Tone, Word, headline, is_stuck, tally, word
 from shipit.signoff import policy as policies
 from shipit.signoff.policy import Signer
@@ -200,7 +200,7 @@ def line(stored: Stored, now: datetime) -> ReleaseLine:
 async def attempts(connection: Connection, stored: Stored, step: StepDefinition) -> list[Attempt]:
     """Every try of a step, the newest first."""
     count = stored.facts.nodes[step.uid].attempt
-    names = [key(stored.facts.uid, step.uid, number) for number in range(count, 0, -1)]
+    names = [stored.facts.key(step.uid, number) for number in range(count, 0, -1)]
     kind = "remote" if step.api_url is not None else step.kind or ""
     rows = await steps.read_many(connection, kind, names)
     return [
@@ -244,7 +244,7 @@ def _step(stored: Stored, step: StepDefinition, took: Sequence[float], now: date
         who=told.who,
         by=told.by,
         is_stuck=is_stuck(facts, step),
-        step=key(facts.uid, step.uid, node.attempt) if node.attempt else None,
+        step=facts.key(step.uid, node.attempt) if node.attempt else None,
         attempt=node.attempt,
         attempts=max(node.allowed, step.attempts),
         started_at=node.started_at,
@@ -267,7 +267,7 @@ async def _you(connection: Connection, stored: Stored, by: Actor, now: datetime)
     signs: dict[str, str] = {}
     signed: list[str] = []
     for step in open_ones:
-        name = key(stored.facts.uid, step.uid, nodes[step.uid].attempt)
+        name = stored.facts.key(step.uid, nodes[step.uid].attempt)
         given = await signatures.of_step(connection, name)
         row = await steps.read(connection, "signoff", name)
         if row is None or row.status.is_end:

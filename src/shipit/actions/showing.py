@@ -11,7 +11,7 @@ from shipit.actions.steps import Described
 from shipit.pipeline.forecast import LEAST_HISTORY, quantile
 from shipit.pipeline.standing import standing, summary, what_starts
 from shipit.pipeline.states import State, Status
-from shipit.pipeline.types import Node, StepDefinition, key
+from shipit.pipeline.types import Node, StepDefinition
 from shipit.storage import pipelines
 from shipit.storage.pipelines import Stored
 from shipit.storage.pool import Connection
@@ -95,7 +95,7 @@ def _shown(stored: Stored, step: StepDefinition, node: Node) -> dict[str, Any]:
         "status": _STATUS.get(node.state, Status.IN_PROGRESS).value,
         "kind": step.kind,
         "api_url": step.api_url,
-        "step": key(stored.facts.uid, step.uid, node.attempt) if node.attempt else None,
+        "step": stored.facts.key(step.uid, node.attempt) if node.attempt else None,
         "requires": step.requires,
         "phase": step.phase,
         "description": step.description,

@@ -13,7 +13,7 @@ from msgspec.structs import replace
 from shipit.errors import Refused
 from shipit.pipeline.definition import REFERENCE
 from shipit.pipeline.states import ENDS, Event, State, Status, after
-from shipit.pipeline.types import Facts, Node, Served, StepDefinition, Stop, key
+from shipit.pipeline.types import Facts, Node, Served, StepDefinition, Stop
 
 LONGEST_BACKOFF = 3600.0
 TAKEN = "taken"
@@ -103,10 +103,10 @@ def applies(stop: Stop, facts: Facts, step: StepDefinition) -> bool:
     return stop.product in ("", facts.definition.product) and stop.phase in ("", step.phase)
 
 
-def backoff(pipeline: str, step: StepDefinition, attempt: int) -> timedelta:
+def backoff(facts: Facts, step: StepDefinition, attempt: int) -> timedelta:
     """The pause after this attempt: doubled each time, spread by a tenth so that not all come at once."""
     seconds = min(LONGEST_BACKOFF, step.backoff_seconds * 2.0 ** min(attempt - 1, 20))
-    spread = hashlib.sha256(key(pipeline, step.uid, attempt).encode()).digest()[0] / 255
+    spread = hashlib.sha256(facts.key(step.uid, attempt).encode()).digest()[0] / 255
     return timedelta(seconds=seconds * (1 + spread / 10))
 
 
@@ -269,11 +269,11 @@ class _Run:
         if event is Event.STARTED:
             return self._started(step, node)
         if state is State.CANCELLING:
-            self.cancels.append(key(self.facts.uid, step.uid, node.attempt))
+            self.cancels.append(self.facts.key(step.uid, node.attempt))
             cause = "deadline" if event is Event.DEADLINE_PASSED else "asked"
             return replace(node, cause=cause)
         if state is State.RETRYING:
-            when = self.now + backoff(self.facts.uid, step, node.attempt)
+            when = self.now + backoff(self.facts, step, node.attempt)
             return replace(node, retry_at=when, finished_at=self.now, note=self._said(node))
         if event is Event.RUNS_AGAIN:
             return replace(node, finished_at=None, retry_at=None, deadline=self._deadline(step))
@@ -290,7 +290,7 @@ class _Run:
     def _given_up(self, step: StepDefinition, node: Node) -> Node:
         """It begins anew when what it requires is done again; what still runs of it is cancelled."""
         if node.served is not None and not node.served.status.is_end and node.attempt:
-            self.cancels.append(key(self.facts.uid, step.uid, node.attempt))
+            self.cancels.append(self.facts.key(step.uid, node.attempt))
         return replace(
             node,
             allowed=max(node.allowed, node.attempt + 1),
@@ -304,9 +304,9 @@ class _Run:
 
     def _started(self, step: StepDefinition, node: Node) -> Node:
         attempt = node.attempt + 1
-        name = key(self.facts.uid, step.uid, attempt)
+        name = self.facts.key(step.uid, attempt)
         parameters = resolved(self._facts(), step.parameters)
-        former = key(self.facts.uid, step.uid, node.attempt) if node.cause == REDONE else None
+        former = self.facts.key(step.uid, node.attempt) if node.cause == REDONE else None
         start = Start(
             uid=step.uid,
             key=name,

@@ -107,9 +107,14 @@ class Stop(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Facts(msgspec.Struct, frozen=True, kw_only=True):
-    """Everything known of one pipeline when it is decided what happens next."""
+    """Everything known of one pipeline when it is decided what happens next.
+
+    stem: what its steps' uids at their services begin with, where that is not its uid: a pipeline of this uid
+    was removed before, and its keys are used up.
+    """
 
     uid: str
+    stem: str = ""
     definition: Definition
     nodes: dict[str, Node]
     stops: tuple[Stop, ...] = ()
@@ -117,10 +122,9 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     hold: str = ""
     hold_by: str = ""
 
-
-def key(pipeline: str, step: str, attempt: int) -> str:
-    """The idempotency key of one attempt: the uid under which the step's service is asked for it."""
-    return f"{pipeline}.{step}.{attempt}"
+    def key(self, step: str, attempt: int) -> str:
+        """The idempotency key of one attempt: the uid under which the step's service is asked for it."""
+        return f"{self.stem or self.uid}.{step}.{attempt}"
 
 
 class Note(msgspec.Struct, frozen=True, kw_only=True):

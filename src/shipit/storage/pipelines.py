@@ -139,6 +139,7 @@ async def load_many(connection: Connection, uids: Collection[str], *, is_locked:
         Stored(
             facts=Facts(
                 uid=row[0],
+                stem=row[12] or "",
                 definition=_definition(row[1]),
                 nodes=nodes[row[0]],
                 stops=standing,

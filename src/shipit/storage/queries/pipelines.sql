@@ -1,8 +1,11 @@
 -- Pipelines: put, read, decided in bulk. A pipeline is locked before its steps, many in the order of uids.
 
 -- name: put
-insert into pipelines (uid, given, definition, digest, product, version, parent, created_by)
-values (%(uid)s, %(given)s, %(definition)s, %(digest)s, %(product)s, %(version)s, %(parent)s, %(created_by)s)
+-- Keys are used once: where pipelines of this uid were removed, the steps of the new one have another stem.
+insert into pipelines (uid, given, definition, digest, product, version, parent, created_by, stem)
+select %(uid)s, %(given)s, %(definition)s, %(digest)s, %(product)s, %(version)s, %(parent)s, %(created_by)s,
+    case when removed > 0 then %(uid)s || '.again' || removed end
+from (select count(*) as removed from audit where subject = %(uid)s and step = '' and what = 'removed') as before
 on conflict (uid) do nothing
 returning uid
 
@@ -32,12 +35,12 @@ select uid from pipelines where due_at <= now() order by due_at limit %(limit)s
 
 -- name: lock
 select uid, definition::text, digest, wants_cancel, hold, hold_by, status, product, version, created_by,
-    created_at, updated_at
+    created_at, updated_at, stem
 from pipelines where uid = any(%(uids)s) order by uid for update
 
 -- name: read
 select uid, definition::text, digest, wants_cancel, hold, hold_by, status, product, version, created_by,
-    created_at, updated_at
+    created_at, updated_at, stem
 from pipelines where uid = any(%(uids)s) order by uid
 
 -- name: nodes
@@ -47,9 +50,11 @@ select n.pipeline, n.uid, n.state, n.attempt, n.allowed, n.kind, n.started_at, n
     coalesce(s.status, p.status), coalesce(s.message, ''), coalesce(s.output, '{}'),
     coalesce(s.details, '{}')
 from pipeline_steps n
-left join steps s on n.attempt > 0 and s.kind = n.kind and s.uid = n.pipeline || '.' || n.uid || '.' || n.attempt
+join pipelines o on o.uid = n.pipeline
+left join steps s on n.attempt > 0 and s.kind = n.kind
+    and s.uid = coalesce(o.stem, o.uid) || '.' || n.uid || '.' || n.attempt
 left join pipelines p on n.attempt > 0 and n.kind = 'pipeline'
-    and p.uid = n.pipeline || '.' || n.uid || '.' || n.attempt
+    and p.uid = coalesce(o.stem, o.uid) || '.' || n.uid || '.' || n.attempt
 where n.pipeline = any(%(uids)s)
 
 -- name: write_nodes
@@ -145,7 +150,7 @@ select uid, status from pipelines where uid = any(%(uids)s)
 -- The uplifts steps of the newest pipelines of a product before this one that found what their build contains.
 select s.memory from pipelines p
 join pipeline_steps n on n.pipeline = p.uid and n.kind = 'uplifts' and n.state in ('success', 'skipped')
-join steps s on s.kind = 'uplifts' and s.uid = p.uid || '.' || n.uid || '.' || n.attempt
+join steps s on s.kind = 'uplifts' and s.uid = coalesce(p.stem, p.uid) || '.' || n.uid || '.' || n.attempt
 where p.product = %(product)s and p.created_at < %(before)s and p.status <> 'cancelled'
     and s.parameters ->> 'train' = %(train)s
 order by p.created_at desc limit 1

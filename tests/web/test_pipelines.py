@@ -74,6 +74,9 @@ async def test_the_contract_of_a_pipeline(both: tuple[Service, Bench]) -> None:
     assert [row["uid"] for row in listed["steps"]] == ["p1"] and listed["next"] == "p1"
     rest = (await service.client.get("/api/pipelines/?limit=1&after=p1")).json()
     assert [row["uid"] for row in rest["steps"]] == ["p2"] and rest["next"] is None
+    literal = (await service.client.get("/api/pipelines/?status=&limit=&after=")).json()
+    assert [row["uid"] for row in literal["steps"]] == ["p1", "p2"]
+    assert (await service.client.get("/api/pipelines/?colour=")).status_code == 400
     found = await status(service, "/api/pipelines/p1")
     assert [each["state"] for each in found["details"]["steps"]] == ["in_progress", "blocked"]
     assert found["details"]["steps"][1]["message"] == "waits for a"

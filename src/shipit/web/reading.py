@@ -36,7 +36,10 @@ async def body(request: Request[Any, Any, Any], kind: type[_T]) -> _T:
 
 
 def query(request: Request[Any, Any, Any], kind: type[_T]) -> _T:
-    """The query as `kind`; raises InvalidInput, also for a parameter given twice or unknown."""
+    """The query as `kind`; raises InvalidInput, also for a parameter given twice or unknown.
+
+    A parameter without a value ("?status=&limit=10") is one that is not given.
+    """
     given: dict[str, str] = {}
     for name, value in request.query_params.multi_items():
         if name in given:
@@ -44,6 +47,8 @@ def query(request: Request[Any, Any, Any], kind: type[_T]) -> _T:
         if "\x00" in value:
             raise InvalidInput(f"query.{name[:60]}", expected="text without NUL")
         given[name] = value
+    names = {each.encode_name for each in msgspec.structs.fields(kind)}  # type: ignore[arg-type]
+    given = {name: value for name, value in given.items() if value or name not in names}
     try:
         return msgspec.convert(given, kind, strict=False)
     except msgspec.ValidationError as error:

@@ -105,12 +105,12 @@ def test_cancelling_reaches_what_runs_and_what_waits() -> None:
 def test_one_cancelled_step_leaves_the_rest_going_and_the_pipeline_to_be_taken_up_again() -> None:
     facts, _ = turn(fresh(graph("a -> b; x ->")))
     facts, plan = turn(says(facts, "a", "cancelled"))
-    assert (states(facts), plan.status) == ("a=cancelled b=blocked x=in_progress", Status.IN_PROGRESS)
+    assert (states(facts), plan.status) == ("a=cancelled x=in_progress b=blocked", Status.IN_PROGRESS)
     facts, plan = turn(says(facts, "x", "success"))
-    assert (states(facts), plan.status) == ("a=cancelled b=blocked x=success", Status.CANCELLED)
+    assert (states(facts), plan.status) == ("a=cancelled x=success b=blocked", Status.CANCELLED)
     node = asked(facts, "a", Event.RETRY_ASKED, by="ann", reason="")
     again, plan = turn(replace(facts, nodes={**facts.nodes, "a": node}))
-    assert (states(again), plan.status) == ("a=in_progress b=blocked x=success", Status.IN_PROGRESS)
+    assert (states(again), plan.status) == ("a=in_progress x=success b=blocked", Status.IN_PROGRESS)
     # A failure beside it is what somebody must mend.
     facts, _ = turn(fresh(graph("a -> b; x ->")))
     facts, plan = turn(says(says(facts, "a", "cancelled"), "x", "failure"))

@@ -89,6 +89,8 @@ class Walk:
             assert [moment.at for moment in train.deadlines] == sorted(
                 moment.at for moment in train.deadlines
             )
+            assert all(moment.at <= now for moment in train.passed)
+            assert len(set(train.passed)) == len(train.passed)
         for handed in handovers(self.known, trains, now):
             assert {train.name: train for train in trains}[handed.to_train].major == handed.major
         self._requests(trains, now)

@@ -91,6 +91,22 @@ def test_stage_next_build_deadlines_and_owner_come_from_the_schedule(rules: Rule
     assert esr.next_build is not None and esr.next_build.at == datetime(2026, 11, 10, 14, tzinfo=UTC)
 
 
+def test_what_of_a_cycle_is_over_begins_with_its_merge_day(rules: Rules) -> None:
+    trains = by_name(trains_at(rules, said(calendar=CALENDAR), NOW))
+    names = {name: [moment.name for moment in train.passed] for name, train in trains.items()}
+    assert names["beta"] == ["merge_day", "beta_1", "beta_4"]
+    assert names["nightly"] == ["merge_day"]
+    beta = trains["beta"]
+    assert all(moment.at <= NOW for moment in beta.passed) and not set(beta.passed) & set(beta.deadlines)
+    later = NOW + timedelta(days=3)
+    assert beta.next_build is not None and beta.next_build.at < later
+    failed = Failure(source="file", at=later, reason="it cannot be read")
+    kept = by_name(trains_at(rules, failed, later, known=trains.values()))["beta"]
+    assert [moment.name for moment in kept.passed] == [*names["beta"], "beta_5"], "it ages without a schedule"
+    untold = by_name(trains_at(rules, said(), NOW))["beta"]
+    assert untold.passed == ()
+
+
 def test_in_rc_week_release_carries_betas_version_and_beta_has_no_build_left_L10(rules: Rules) -> None:
     now = datetime(2026, 11, 3, tzinfo=UTC)
     trains = by_name(trains_at(rules, said(calendar=CALENDAR, at=now), now))

@@ -11,6 +11,7 @@ import pytest
 from fixtures_postgres import Database
 from fixtures_web import NOON, Service, make_bug, make_request, make_train, make_trains, running
 from shipit.merge.types import Outcome
+from shipit.trains.types import Moment
 from shipit.uplift.types import RequestState
 
 
@@ -47,6 +48,16 @@ async def test_counts_say_unavailable_unread_and_zero_apart(database: Database) 
         assert gone["unavailable_since"] == "2026-11-20T13:00:00Z"
         empty = await board(service, "release")
         assert (empty["rows"], empty["count"]["value"]) == ([], None)
+
+
+async def test_the_calendar_tells_what_is_over_what_is_to_come_and_whose_it_is(database: Database) -> None:
+    async with running(database) as service:
+        merge, built = Moment("merge_day", NOON - timedelta(days=9), True), Moment("beta_1", NOON)
+        await service.feed(trains=make_trains(make_train("beta", passed=(merge, built), owner="Omar Bell")))
+        train = (await board(service))["train"]
+        assert [each["label"] for each in train["passed"]] == ["merge", "b1"]
+        assert [each["label"] for each in train["moments"]] == ["merge"]
+        assert (train["owner"], train["build"]) == ("Omar Bell", "147.0b4")
 
 
 async def test_rows_carry_the_words_of_the_standing_on_every_train(database: Database) -> None:

@@ -176,6 +176,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/bugs/{bug}/audit": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Who decided what about a bug, with or without requests; nothing of one that may not be seen */
+        get: operations["get_api_bugs_bug_audit"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/builds": {
         parameters: {
             query?: never;
@@ -217,7 +234,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Decisions, newest first: all, of one request, or one's own */
+        /** Decisions, newest first: all, of one request or bug, or one's own */
         get: operations["get_api_decisions"];
         put?: never;
         post?: never;
@@ -1508,6 +1525,8 @@ export interface components {
         /**
          * ListedBug
          * @description A bug on one of the board's searched lists. sentence: why it is there. assignee: e-mail or name.
+         *
+         *         fields: the cf_* values that lists look at. flags: those of the bug itself.
          */
         ListedBug: {
             bug: number;
@@ -1526,6 +1545,28 @@ export interface components {
             is_restricted: boolean;
             changed: string;
             url: string;
+            /** @default {} */
+            fields: {
+                [key: string]: string;
+            };
+            /** @default [] */
+            flags: components["schemas"]["Flag"][];
+        };
+        /**
+         * Flag
+         * @description A flag on a bug or an attachment. status: "?", "+" or "-".
+         */
+        Flag: {
+            id: number;
+            name: string;
+            status: string;
+            setter: string;
+            /** @default null */
+            requestee: string | null;
+            /** @default null */
+            created: string | null;
+            /** @default null */
+            modified: string | null;
         };
         /**
          * BoardAnswer
@@ -1546,6 +1587,8 @@ export interface components {
         /**
          * BoardTrain
          * @description The train. build: name of the next build ("147.0b4"). tip_reason: why its branch cannot be read.
+         *
+         *         passed: what of its cycle is over, from the beginning on; moments: what is to come.
          */
         BoardTrain: {
             name: string;
@@ -1562,6 +1605,7 @@ export interface components {
             stage_words: string;
             build: string | null;
             next_build: components["schemas"]["BoardMoment"] | null;
+            passed: components["schemas"]["BoardMoment"][];
             moments: components["schemas"]["BoardMoment"][];
             owner: string | null;
             source: string;
@@ -1571,7 +1615,7 @@ export interface components {
         };
         /**
          * BoardMoment
-         * @description A moment of the calendar that is to come.
+         * @description A moment of the calendar.
          */
         BoardMoment: {
             name: string;
@@ -1867,22 +1911,6 @@ export interface components {
             requests: components["schemas"]["RequestReport"][];
             /** @default [] */
             requests_kept: string[];
-        };
-        /**
-         * Flag
-         * @description A flag on a bug or an attachment. status: "?", "+" or "-".
-         */
-        Flag: {
-            id: number;
-            name: string;
-            status: string;
-            setter: string;
-            /** @default null */
-            requestee: string | null;
-            /** @default null */
-            created: string | null;
-            /** @default null */
-            modified: string | null;
         };
         /**
          * Needinfo
@@ -2298,6 +2326,32 @@ export interface components {
             how: string;
         };
         /**
+         * Entry
+         * @description An entry as it is read. id: rises with time.
+         */
+        Entry: {
+            actor: string;
+            what: string;
+            /** @default  */
+            decision: string;
+            /** @default null */
+            bug: number | null;
+            /** @default [] */
+            requests: string[];
+            /** @default  */
+            object: string;
+            /** @default  */
+            before: string;
+            /** @default  */
+            after: string;
+            /** @default  */
+            why: string;
+            /** @default  */
+            answer: string;
+            id: number;
+            at: string;
+        };
+        /**
          * BuildBody
          * @description For which version a number is wanted.
          */
@@ -2481,7 +2535,9 @@ export interface components {
         };
         /**
          * Refusal
-         * @description Why one request is not decided. field: of what was wanted, or of the request's facts.
+         * @description Why something is not decided. request: its uid, or "bug 123" of a bug without one.
+         *
+         *         field: of what was wanted, or of the facts.
          */
         Refusal: {
             request: string;
@@ -2490,17 +2546,24 @@ export interface components {
         };
         /**
          * Wanted
-         * @description One verdict about some requests.
+         * @description One verdict about some requests, or about bugs that have none; at least one of both.
          *
-         *         requests: their uids. comment: what is written for people; {build}, {version}, {train} and {bug} are
-         *         filled in for each request; empty with a template: the template's words. until: for defer. requestee:
-         *         login of whoever is asked, by default who requested. fields: exact names ("cf_status_firefox118"), or
-         *         "status" and "tracking" for those of each request's own train. flags: generic flags of the bug by name
-         *         ("qe-verify") to "?", "+", "-" or "X". reason: kept in the audit, written nowhere else.
+         *         requests: their uids. bugs: numbers of bugs on the board's lists, which can be asked about and have their
+         *         fields and flags set; train: for which one that is done. comment: what is written for people; {build},
+         *         {version}, {train} and {bug} are filled in for each; empty with a template: the template's words. until:
+         *         for defer. requestee: login of whoever is asked, by default who requested, or the bug's assignee. fields:
+         *         exact names ("cf_status_firefox118"), or "status" and "tracking" for those of the train, "relnote" for the
+         *         release note's. flags: generic flags of the bug by name ("qe-verify") to "?", "+", "-" or "X". reason:
+         *         kept in the audit, written nowhere else.
          */
         Wanted: {
             verdict: components["schemas"]["shipit.uplift.verdicts.Verdict"];
+            /** @default [] */
             requests: string[];
+            /** @default [] */
+            bugs: number[];
+            /** @default  */
+            train: string;
             /** @default  */
             comment: string;
             /** @default  */
@@ -2603,7 +2666,12 @@ export interface components {
          */
         Decide: {
             verdict: components["schemas"]["shipit.uplift.verdicts.Verdict"];
+            /** @default [] */
             requests: string[];
+            /** @default [] */
+            bugs: number[];
+            /** @default  */
+            train: string;
             /** @default  */
             comment: string;
             /** @default  */
@@ -2847,6 +2915,7 @@ export interface components {
          *         branch: ref in it, "" while the version in its name is unknown. Flags are exact names (status_flag
          *         "cf_status_firefox147"), None where the train has none.
          *         next_build: the next build that an approval can still reach. deadlines: what is still to come, ascending.
+         *         passed: what of this cycle is over, ascending; the first is when it began, where the schedule tells.
          *         unavailable_since: when the schedule last stopped answering; the other facts are then the last known.
          *         absent_since: since when a schedule that does answer no longer names this train.
          *         note: one sentence for people, where the facts are not as simple as they look.
@@ -2872,6 +2941,8 @@ export interface components {
             next_build: components["schemas"]["Moment"] | null;
             /** @default [] */
             deadlines: components["schemas"]["Moment"][];
+            /** @default [] */
+            passed: components["schemas"]["Moment"][];
             /** @default null */
             owner: string | null;
             /** @default  */
@@ -3725,32 +3796,6 @@ export interface components {
             done_at: string | null;
         };
         /**
-         * Entry
-         * @description An entry as it is read. id: rises with time.
-         */
-        Entry: {
-            actor: string;
-            what: string;
-            /** @default  */
-            decision: string;
-            /** @default null */
-            bug: number | null;
-            /** @default [] */
-            requests: string[];
-            /** @default  */
-            object: string;
-            /** @default  */
-            before: string;
-            /** @default  */
-            after: string;
-            /** @default  */
-            why: string;
-            /** @default  */
-            answer: string;
-            id: number;
-            at: string;
-        };
-        /**
          * DetailReport
          * @description PUT /api/requests/{uid}/details: what a worker made for a request's page.
          *
@@ -4361,6 +4406,7 @@ export interface components {
             stage: components["schemas"]["Stage"];
             next_build: components["schemas"]["Moment"] | null;
             deadlines: components["schemas"]["Moment"][];
+            passed: components["schemas"]["Moment"][];
             owner: string | null;
             source: string;
             read_at: string | null;
@@ -5460,6 +5506,89 @@ export interface operations {
             };
         };
     };
+    get_api_bugs_bug_audit: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                bug: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Who decided what about a bug, with or without requests; nothing of one that may not be seen */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Entry"][];
+                };
+            };
+            /** @description What you have is still what is there */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["shipit.web.problems.Problem"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["shipit.web.problems.Problem"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["shipit.web.problems.Problem"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["shipit.web.problems.Problem"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["shipit.web.problems.Problem"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["shipit.web.problems.Problem"];
+                };
+            };
+        };
+    };
     post_api_builds: {
         parameters: {
             query?: never;
@@ -5641,6 +5770,7 @@ export interface operations {
         parameters: {
             query?: {
                 request?: string;
+                bug?: number;
                 mine?: boolean;
                 limit?: number;
             };
@@ -5650,7 +5780,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description Decisions, newest first: all, of one request, or one's own */
+            /** @description Decisions, newest first: all, of one request or bug, or one's own */
             200: {
                 headers: {
                     [name: string]: unknown;

@@ -34,6 +34,7 @@ class TrainFacts(msgspec.Struct, frozen=True, kw_only=True):
     stage: Stage
     next_build: Moment | None
     deadlines: tuple[Moment, ...]
+    passed: tuple[Moment, ...]
     owner: str | None
     source: str
     read_at: datetime | None

@@ -68,6 +68,7 @@ def _row(report: TrainReport, position: int) -> dict[str, object]:
         "stage": train.stage.value,
         "next_build": None if train.next_build is None else msgspec.json.encode(train.next_build).decode(),
         "deadlines": msgspec.json.encode(train.deadlines).decode(),
+        "passed": msgspec.json.encode(train.passed).decode(),
         "owner": train.owner,
         "source": train.source,
         "read_at": train.read_at,

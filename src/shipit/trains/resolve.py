@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 import msgspec
 
 from shipit.errors import InvalidInput, Unavailable
-from shipit.trains.calendar import deadlines_of, next_build_of, upcoming
+from shipit.trains.calendar import deadlines_of, next_build_of, passed_of, upcoming
 from shipit.trains.ladder import Ladder, hangs_together, ladder_of
 from shipit.trains.schedule import AURORA, BETA, ESR, LADDER, NIGHTLY, RELEASE
 from shipit.trains.spelling import (
@@ -23,7 +23,7 @@ from shipit.trains.spelling import (
     spelled,
 )
 from shipit.trains.stages import stage_of
-from shipit.trains.types import Failure, Listing, Moment, Rule, Schedule, Stage, Train
+from shipit.trains.types import Failure, Listing, Rule, Schedule, Stage, Train
 
 # Providers lag one to two days behind merge day; a train they drop for less is not believed to have ended.
 GRACE = timedelta(days=2)
@@ -164,9 +164,11 @@ class _Resolver:
         stage = stage_of(self._channel, major, self._schedule, listing, self._now)
         nightly = self._ladder.majors.get(NIGHTLY)
         deadlines = deadlines_of(self._channel, major, nightly, self._schedule, self._now)
+        passed = passed_of(self._channel, major, nightly, self._schedule, self._now)
         next_build = next_build_of(self._channel, stage, deadlines)
         if "calendar" in self._schedule.failed and self._schedule.cycle(major) is None and last is not None:
-            deadlines, next_build = upcoming(last.deadlines, self._now), _still(last.next_build, self._now)
+            aged = _aged(last, self._now)
+            deadlines, passed, next_build = aged.deadlines, aged.passed, aged.next_build
             stage = last.stage if stage is Stage.UNKNOWN else stage
         elif stage is Stage.UNKNOWN and last is not None and last.stage in (Stage.LATE_BETA, Stage.RC_WEEK):
             # the same version cannot become early again, so days that ran out take nothing away
@@ -180,6 +182,7 @@ class _Resolver:
             version=self._version(listing, major),
             stage=stage,
             deadlines=deadlines,
+            passed=passed,
             next_build=next_build,
             owner=owner,
             source="settings" if is_by_hand else self._schedule.source,
@@ -213,9 +216,7 @@ class _Resolver:
             return last
         since = last.absent_since or self._now
         absent = msgspec.structs.replace(
-            last,
-            deadlines=upcoming(last.deadlines, self._now),
-            next_build=_still(last.next_build, self._now),
+            _aged(last, self._now),
             unavailable_since=last.unavailable_since or since,
             absent_since=since,
             note=f"{self._schedule.source} does not name it",
@@ -226,6 +227,7 @@ class _Resolver:
             absent,
             stage=Stage.ENDED,
             deadlines=(),
+            passed=(),
             next_build=None,
             unavailable_since=None,
             source=self._schedule.source,
@@ -270,17 +272,23 @@ def _kept(rule: Rule, last: Train, reason: str, now: datetime) -> Train:
     elif rule.version and MAJOR not in rule.name:
         last = blank(rule, rule.name)
     kept = msgspec.structs.replace(
-        last,
-        deadlines=upcoming(last.deadlines, now),
-        next_build=_still(last.next_build, now),
+        _aged(last, now),
         unavailable_since=last.unavailable_since or now,
         note=reason,
     )
     return overridden(rule, kept, now)
 
 
-def _still(moment: Moment | None, now: datetime) -> Moment | None:
-    return None if moment is None or moment.has_passed(now) else moment
+def _aged(last: Train, now: datetime) -> Train:
+    """A train as last known, with what has passed meanwhile."""
+    over = tuple(m for m in last.deadlines if m.has_passed(now) and m not in last.passed)
+    is_gone = last.next_build is not None and last.next_build.has_passed(now)
+    return msgspec.structs.replace(
+        last,
+        deadlines=upcoming(last.deadlines, now),
+        passed=last.passed + over,
+        next_build=None if is_gone else last.next_build,
+    )
 
 
 def _some(trains: list[Train], source: str, reason: str) -> tuple[Train, ...]:

@@ -49,6 +49,7 @@ class Train(msgspec.Struct, frozen=True, kw_only=True):
     branch: ref in it, "" while the version in its name is unknown. Flags are exact names (status_flag
     "cf_status_firefox147"), None where the train has none.
     next_build: the next build that an approval can still reach. deadlines: what is still to come, ascending.
+    passed: what of this cycle is over, ascending; the first is when it began, where the schedule tells.
     unavailable_since: when the schedule last stopped answering; the other facts are then the last known.
     absent_since: since when a schedule that does answer no longer names this train.
     note: one sentence for people, where the facts are not as simple as they look.
@@ -66,6 +67,7 @@ class Train(msgspec.Struct, frozen=True, kw_only=True):
     stage: Stage = Stage.UNKNOWN
     next_build: Moment | None = None
     deadlines: tuple[Moment, ...] = ()
+    passed: tuple[Moment, ...] = ()
     owner: str | None = None
     source: str = ""
     read_at: datetime | None = None

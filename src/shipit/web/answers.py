@@ -34,6 +34,7 @@ class TrainRow(msgspec.Struct, frozen=True, kw_only=True):
     stage: Stage
     next_build: Moment | None
     deadlines: list[Moment]
+    passed: list[Moment]
     owner: str | None
     source: str
     read_at: datetime | None

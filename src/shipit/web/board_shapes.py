@@ -37,7 +37,7 @@ class BoardTab(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class BoardMoment(msgspec.Struct, frozen=True, kw_only=True):
-    """A moment of the calendar that is to come."""
+    """A moment of the calendar."""
 
     name: str
     label: str
@@ -47,7 +47,10 @@ class BoardMoment(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class BoardTrain(msgspec.Struct, frozen=True, kw_only=True):
-    """The train. build: name of the next build ("147.0b4"). tip_reason: why its branch cannot be read."""
+    """The train. build: name of the next build ("147.0b4"). tip_reason: why its branch cannot be read.
+
+    passed: what of its cycle is over, from the beginning on; moments: what is to come.
+    """
 
     name: str
     title: str
@@ -63,6 +66,7 @@ class BoardTrain(msgspec.Struct, frozen=True, kw_only=True):
     stage_words: str
     build: str | None
     next_build: BoardMoment | None
+    passed: tuple[BoardMoment, ...]
     moments: tuple[BoardMoment, ...]
     owner: str | None
     source: str

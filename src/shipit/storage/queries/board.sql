@@ -22,7 +22,7 @@ select convert_to(json_build_object(
     'trains', (select coalesce(json_agg(json_build_object(
             'name', t.name, 'channel', t.channel, 'version', t.version, 'major', t.major,
             'repository', t.repository, 'branch', t.branch, 'stage', t.stage, 'next_build', t.next_build,
-            'deadlines', t.deadlines,
+            'deadlines', t.deadlines, 'passed', t.passed,
             'owner', case when %(see_addresses)s then t.owner else split_part(t.owner, '@', 1) end,
             'source', t.source, 'read_at', t.read_at, 'unavailable_since', t.schedule_unavailable_since,
             'note', t.note, 'tip', t.tip, 'tip_at', t.tip_at, 'tip_reason', t.tip_reason,

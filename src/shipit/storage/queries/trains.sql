@@ -3,12 +3,12 @@
 -- name: upsert_train
 -- A reading older than the stored one changes nothing; what was last read is never overwritten by "unavailable".
 insert into trains (name, position, channel, repository, branch, version, major, approval_flag, status_flag,
-    tracking_flag, stage, next_build, deadlines, owner, source, read_at, schedule_unavailable_since, tip, tip_at,
+    tracking_flag, stage, next_build, deadlines, passed, owner, source, read_at, schedule_unavailable_since, tip, tip_at,
     requests_read_at, requests_unavailable_since, requests_unavailable_reason, tip_reason,
     absent_since, note)
 values (%(name)s, %(position)s, %(channel)s, %(repository)s, %(branch)s, %(version)s, %(major)s,
     %(approval_flag)s, %(status_flag)s, %(tracking_flag)s, %(stage)s, %(next_build)s::jsonb,
-    %(deadlines)s::jsonb, %(owner)s, %(source)s, %(read_at)s, %(unavailable_since)s, %(tip)s, %(tip_at)s,
+    %(deadlines)s::jsonb, %(passed)s::jsonb, %(owner)s, %(source)s, %(read_at)s, %(unavailable_since)s, %(tip)s, %(tip_at)s,
     %(requests_read_at)s, %(requests_unavailable_since)s, %(requests_unavailable_reason)s,
     %(tip_reason)s, %(absent_since)s, %(note)s)
 on conflict (name) do update set
@@ -16,7 +16,7 @@ on conflict (name) do update set
     branch = excluded.branch, version = excluded.version, major = excluded.major,
     approval_flag = excluded.approval_flag, status_flag = excluded.status_flag,
     tracking_flag = excluded.tracking_flag, stage = excluded.stage, next_build = excluded.next_build,
-    deadlines = excluded.deadlines, owner = excluded.owner, source = excluded.source,
+    deadlines = excluded.deadlines, passed = excluded.passed, owner = excluded.owner, source = excluded.source,
     read_at = excluded.read_at, schedule_unavailable_since = excluded.schedule_unavailable_since,
     absent_since = excluded.absent_since, note = excluded.note,
     tip_reason = excluded.tip_reason, tip = coalesce(excluded.tip, trains.tip), tip_at = coalesce(excluded.tip_at, trains.tip_at),
@@ -55,7 +55,7 @@ with open as (
 select convert_to('{"trains":' || coalesce(json_agg(json_build_object(
     'name', t.name, 'channel', t.channel, 'version', t.version, 'major', t.major,
     'repository', t.repository, 'branch', t.branch, 'stage', t.stage, 'next_build', t.next_build,
-    'deadlines', t.deadlines,
+    'deadlines', t.deadlines, 'passed', t.passed,
     'owner', case when %(see_addresses)s then t.owner else split_part(t.owner, '@', 1) end,
     'source', t.source, 'read_at', t.read_at, 'unavailable_since', t.schedule_unavailable_since, 'note', t.note,
     'tip', t.tip, 'tip_at', t.tip_at, 'tip_reason', t.tip_reason, 'requests_read_at', t.requests_read_at,

@@ -14,6 +14,7 @@ from fixtures_bot import START, free_port, serving
 from fixtures_postgres import Database
 from shipit.bot.rounds import run_round
 from shipit.cli import demo
+from shipit.cli.demo_clients import BOT_CLIENT, BOT_SCOPES
 from shipit.cli.opening import bot_doors
 from shipit.clients.http import utc_now
 from shipit.storage import lists
@@ -48,9 +49,7 @@ async def test_first_round_of_the_demo_says_what_the_story_says(database: Databa
             work = Path(name)
             given = demo._seeded(world, work)
             world.taskcluster.now = utc_now
-            world.taskcluster.add_client(
-                demo.BOT_CLIENT, (*demo.BOT_SCOPES, "notify:email:*"), token=given[1], days=9999
-            )
+            world.taskcluster.add_client(BOT_CLIENT, BOT_SCOPES, token=given[1], days=9999)
             settings = demo._settings(world, given, database.url, port=free_port(), work=work)
             settings = msgspec.structs.replace(settings, instance=database.instance)
             async with (

@@ -22,6 +22,7 @@ from shipit.actions.my_keys import Whose, enter
 from shipit.actions.persons import Actor
 from shipit.bot.watching import watch
 from shipit.cli import demo_releases
+from shipit.cli.demo_clients import BOT_CLIENT, BOT_SCOPES, as_runner, shells_of
 from shipit.cli.demo_listener import run_listener, with_listener
 from shipit.cli.opening import bot_doors
 from shipit.cli.serve import authenticator, configure_logging, login_service
@@ -59,18 +60,6 @@ from shipit.world.seed import REPOSITORY, Seeded, seed
 from shipit.world.story import RELEASE_MANAGER
 from shipit.world.world import World
 
-BOT_CLIENT = "project/shipit/demo/bot"
-BOT_SCOPES = ("project:shipit:bot", "project:shipit:restricted")
-MANAGER_CLIENT = "project/shipit/demo/release-manager"
-# the same person as on the page, so that her keys serve both
-MANAGER_SCOPES = (*people.MANAGER.scopes, f"assume:login-identity:{people.MANAGER.identity}")
-ENGINEER_CLIENT = "project/shipit/demo/release-engineer"
-ENGINEER_SCOPES = (
-    "project:shipit:user",
-    "project:shipit:pipeline/*",
-    "project:shipit:sign/*",
-    "project:shipit:events/replay",
-)
 LOOK_SECONDS = 5.0
 LIMITS = Limits(connections=8, wait=DATABASE_WAIT)
 MERCURIAL = "firefox-hg"
@@ -106,10 +95,7 @@ async def _demo(port: int, folder: Path) -> None:
                 await asyncio.to_thread(_fresh_schema, url, settings)
                 people.settle(world.taskcluster, backend_url=settings.backend.url or "")
                 at = settings.backend.url or ""
-                shells = (
-                    _shell(world, work, at, "release-manager", MANAGER_CLIENT, MANAGER_SCOPES),
-                    _shell(world, work, at, "release-engineer", ENGINEER_CLIENT, ENGINEER_SCOPES),
-                )
+                shells = shells_of(world, work.parent, at)
                 await _all_doors(world, settings, url, shells, stop)
 
 
@@ -144,21 +130,9 @@ def _work_folder(folder: Path) -> Iterator[Path]:
 
 def _seeded(world: World, work: Path) -> tuple[Seeded, str]:
     seeded = seed(world, work / "product.git")
-    runs = ("hooks:trigger-hook:*", "hooks:list-last-fires:*", "queue:*", "auth:get-client:*")
-    token = world.taskcluster.add_client(BOT_CLIENT, (*BOT_SCOPES, "notify:email:*", *runs))
+    token = world.taskcluster.add_client(BOT_CLIENT, BOT_SCOPES)
     demo_releases.prepare(world)
     return seeded, token
-
-
-def _shell(world: World, work: Path, url: str, name: str, client: str, scopes: tuple[str, ...]) -> Path:
-    """A file of environment variables that make a shell one of the demo's people."""
-    token = world.taskcluster.add_client(client, scopes)
-    file = work.parent / f"{name}.env"
-    handle = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(handle, "w", encoding="utf-8") as out:
-        out.write(f"SHIPIT_URL={url}\nTASKCLUSTER_ROOT_URL={world.taskcluster.url}\n")
-        out.write(f"TASKCLUSTER_CLIENT_ID={client}\nTASKCLUSTER_ACCESS_TOKEN={token}\n")
-    return file
 
 
 def _fresh_schema(url: str, settings: Settings) -> None:
@@ -253,6 +227,12 @@ async def _all_doors(
             click.echo("To ask the API as the demo's release engineer:")
             click.echo(f"  set -a; . {engineer}; set +a")
             click.echo(f'  curl -H "Authorization: $({shipit} hawk GET {ask})" {ask}')
+            click.echo("  (or what it may change, with the body in a file of your own:)")
+            put = f"{settings.backend.url}/steps/timer/first"
+            click.echo(
+                f'  curl -X PUT -H "Authorization: $({shipit} hawk PUT {put} --data @body.json)"'
+                f" -H 'Content-Type: application/json' --data-binary @body.json {put}"
+            )
             outside = outside_of(settings, session, database)
             assert outside is not None
             await _enter_keys(world, outside, whose_of(settings, session))
@@ -263,7 +243,9 @@ async def _all_doors(
                     watch(doors, stop),
                     run_listener(world, settings, session, database, stop),
                     run_runner(settings, database, doors.send, stop),
-                    run_pipelines(step_doors(settings, session, database), stop, database_url=url),
+                    run_pipelines(
+                        step_doors(as_runner(settings, world), session, database), stop, database_url=url
+                    ),
                     run_decisions(outside, stop, database_url=url),
                     demo_releases.tell(world, database, stop),
                     demo_releases.seed(world, database, stop),

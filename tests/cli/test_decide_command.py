@@ -61,6 +61,12 @@ async def test_preview_decide_undo_and_keys(database: Database) -> None:
             assert isinstance(lacking.exception, Refused) and "Bugzilla key" in str(lacking.exception)
             wrong = await run(decide, "flags", uid, "--set", "status", "--yes")
             assert isinstance(wrong.exception, InvalidInput) and "NAME=VALUE" in str(wrong.exception)
+            nowhere = await run(decide, "flags", "--bug", "7", "--set", "tracking=+")
+            assert nowhere.exit_code == 2 and "--train" in nowhere.output
+            listed_bug = await run(
+                decide, "flags", "--bug", str(bug), "--train", "beta", "--set", "tracking=+", "--dry-run"
+            )
+            assert "cf_tracking_firefox_beta: --- -> +" in listed_bug.output, listed_bug.output
             unworded = await run(decide, "reject", uid, "--yes")
             assert isinstance(unworded.exception, Refused) and "comment" in unworded.output
 

@@ -59,6 +59,7 @@ TABLE: dict[tuple[str, str], tuple[dict[str | None, object], dict[str | None, ob
     ("POST", "/api/requests/{uid:str}/wishes"): (USERS, USERS),
     ("GET", "/api/requests/{uid:str}/audit"): READ,
     ("GET", "/api/decisions"): READ,
+    ("GET", "/api/bugs/{bug:str}/audit"): READ,
     ("POST", "/api/decisions/preview"): (USERS, USERS),
     ("GET", "/api/decisions/{uid:str}"): READ,
     ("PUT", "/api/decisions/{uid:str}"): (USERS, USERS),

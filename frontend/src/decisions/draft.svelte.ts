@@ -13,9 +13,16 @@ export type Stamp = Schemas["Stamp"];
 
 export const PAUSE_MS = 200;
 
+/** What is decided about: a request, or a bug that has none. */
+export interface Subject {
+  uid: string;
+  bug: number;
+  isBug?: boolean;
+}
+
 /** A verdict with nothing said. */
 function bare(requests: string[]): Schemas["Wanted"] {
-  return { verdict: "approve", requests, comment: "", template: "", until: null, requestee: "", fields: {}, flags: {}, reason: "" };
+  return { verdict: "approve", requests, bugs: [], train: "", comment: "", template: "", until: null, requestee: "", fields: {}, flags: {}, reason: "" };
 }
 
 export class Draft {
@@ -29,7 +36,7 @@ export class Draft {
   requestee = $state("");
   fields: Record<string, string> = $state({});
   flags: Record<string, string> = $state({});
-  /** Requests of a batch that are left out. */
+  /** Of a batch, the uids that are left out. */
   excluded: ReadonlySet<string> = $state.raw(new Set());
 
   preview: Preview | null = $state.raw(null);
@@ -43,7 +50,10 @@ export class Draft {
   #stop: AbortController | null = null;
   #uid = sending.name();
 
-  constructor(readonly requests: () => readonly string[]) {}
+  constructor(
+    readonly subjects: () => readonly Subject[],
+    readonly train: () => string,
+  ) {}
 
   /** Take a verdict, with the words of its first template unless a person has typed their own. */
   choose(verdict: Verdict, templates: readonly Template[], words = ""): void {
@@ -72,13 +82,15 @@ export class Draft {
   /** What the decision is about: train, version, next build; null until it was asked for, or for several. */
   get stamp(): Stamp | null {
     const found = Object.values(this.#stamps);
-    return this.requests().length === 1 ? (found[0] ?? null) : null;
+    return this.subjects().length === 1 ? (found[0] ?? null) : null;
   }
 
   /** Learn what the requests are about, for words that name it. */
   async learn(): Promise<void> {
+    const requests = this.subjects().filter((one) => !one.isBug);
+    if (requests.length === 0) return;
     try {
-      const preview = await send("post", "/api/decisions/preview", { body: bare([...this.requests()]) });
+      const preview = await send("post", "/api/decisions/preview", { body: bare(requests.map((one) => one.uid)) });
       this.#learned(preview);
     } catch {
       // the words keep their placeholders, which the server fills in
@@ -122,14 +134,15 @@ export class Draft {
     this.#uid = sending.name();
   }
 
-  get chosen(): readonly string[] {
-    return this.requests().filter((uid) => !this.excluded.has(uid));
+  get chosen(): readonly Subject[] {
+    return this.subjects().filter((one) => !this.excluded.has(one.uid));
   }
 
   /** What is wanted, as the API takes it; null while it is not whole. */
   get wanted(): Schemas["Wanted"] | null {
-    const requests = [...this.chosen];
-    if (this.verdict === null || requests.length === 0) return null;
+    const requests = this.chosen.filter((one) => !one.isBug).map((one) => one.uid);
+    const bugs = this.chosen.filter((one) => one.isBug).map((one) => one.bug);
+    if (this.verdict === null || this.chosen.length === 0) return null;
     const until = { build: this.build, at: this.at ? `${this.at}:00Z` : null, condition: this.condition };
     const isUntil = this.verdict === "defer" && (until.build || until.at || until.condition);
     const filled = (all: Record<string, string>): Record<string, string> =>
@@ -137,6 +150,8 @@ export class Draft {
     return {
       verdict: this.verdict,
       requests,
+      bugs,
+      train: bugs.length ? this.train() : "",
       comment: this.comment,
       template: this.comment.trim() ? "" : this.template,
       until: isUntil ? until : null,

@@ -49,10 +49,11 @@ class Decide(Wanted, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class House(msgspec.Struct, frozen=True, kw_only=True):
-    """What this installation allows. is_shadow: nothing is written outside."""
+    """What this installation allows. is_shadow: nothing is written outside. relnote_field: of Bugzilla."""
 
     is_shadow: bool
     has_phabricator: bool
+    relnote_field: str | None = None
     hold: timedelta = HOLD
 
 
@@ -149,6 +150,7 @@ async def listed(
     *,
     see_restricted: bool,
     request: str | None = None,
+    bug: int | None = None,
     is_mine: bool = False,
     limit: int = 100,
 ) -> list[DecisionShown]:
@@ -157,6 +159,7 @@ async def listed(
         connection,
         see_restricted=see_restricted,
         request=request,
+        bug=bug,
         person=by.person if by is not None and is_mine else None,
         limit=limit,
     )
@@ -205,7 +208,9 @@ async def drop(
 async def _facts(
     connection: Connection, wanted: Wanted, by: Actor, *, see_restricted: bool, house: House
 ) -> tuple[Facts, dict[str, keys.Kept]]:
-    requests, bugs, trains = await decisions.facts(connection, wanted.requests, see_restricted=see_restricted)
+    requests, bugs, trains = await decisions.facts(
+        connection, wanted.requests, wanted.bugs, see_restricted=see_restricted
+    )
     kept = await keys.kept(connection, by.person)
     facts = Facts(
         requests=requests,
@@ -218,6 +223,7 @@ async def _facts(
             trains=trains_of(by, list(trains)),
         ),
         has_phabricator=house.has_phabricator,
+        relnote_field=house.relnote_field,
     )
     return facts, kept
 

@@ -160,10 +160,11 @@ def preview_shown(
     """A plan as it is shown before it is sent."""
     read = [facts.bugs[part.bug].read_at for part in made.parts]
     known = [at for at in read if at is not None]
-    decided = sum(len(part.requests) for part in made.parts)
+    requests = sum(len(part.requests) for part in made.parts)
+    bugs = sum(not part.requests for part in made.parts)
     return Preview(
         verdict=made.verdict,
-        label=label(made.verdict, decided, made.changes),
+        label=label(made.verdict, requests, made.changes, bugs=bugs),
         changes=made.changes,
         as_of=min(known) if known else None,
         parts=tuple(_part_planned(part, facts) for part in made.parts),

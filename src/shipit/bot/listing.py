@@ -72,11 +72,9 @@ async def _found(
 
     A list it cannot have says so on the board and is no trouble of the round: products differ in fields.
     """
-    wanted = searches(trains, words)
+    wanted, fields = searches(trains, words), fields_of(trains, words)
     try:
-        answers, unknown = await bugzilla.matching(
-            [one.terms for one in wanted], fields=fields_of(trains, words)
-        )
+        answers, unknown = await bugzilla.matching([one.terms for one in wanted], fields=fields)
     except ShipitError as error:
         return {}, {}, error.detail
     rows: dict[Key, list[ListedBug]] = {}
@@ -85,7 +83,7 @@ async def _found(
         if isinstance(answer, Bug):
             for place in places(answer, trains, words):
                 rows.setdefault((place.train, place.list), []).append(
-                    _row(answer, place.sentence, bugzilla.url)
+                    _row(answer, place.sentence, bugzilla.url, fields)
                 )
     found = {key: tuple(sorted(those, key=lambda one: one.bug)) for key, those in rows.items()}
     return found, _lacking(wanted, unknown, trains, words), None
@@ -110,7 +108,7 @@ def _lacking(
     return lacking
 
 
-def _row(bug: Bug, sentence: str, bugzilla: str) -> ListedBug:
+def _row(bug: Bug, sentence: str, bugzilla: str, fields: Sequence[str]) -> ListedBug:
     assignee = bug.assignee
     return ListedBug(
         bug=bug.id,
@@ -125,4 +123,6 @@ def _row(bug: Bug, sentence: str, bugzilla: str) -> ListedBug:
         is_restricted=bug.is_restricted,
         changed=bug.changed,
         url=f"{bugzilla}/show_bug.cgi?id={bug.id}",
+        fields={name: bug.fields[name] for name in fields if name in bug.fields},
+        flags=bug.flags,
     )

@@ -20,7 +20,11 @@ ENDS = frozenset({"done", "changed", "stuck", "undone", "dropped"})
 
 @click.command()
 @click.argument("verdict", type=click.Choice([verdict.value for verdict in Verdict]))
-@click.argument("requests", nargs=-1, required=True)
+@click.argument("requests", nargs=-1)
+@click.option(
+    "--bug", "bugs", type=click.IntRange(min=1), multiple=True, help="A bug on a list, for ask or flags."
+)
+@click.option("--train", default="", help="With --bug: the train that it is done for.")
 @click.option(
     "--comment", default="", help="Words for people; {build}, {version}, {train}, {bug} are filled in."
 )
@@ -37,6 +41,8 @@ ENDS = frozenset({"done", "changed", "stuck", "undone", "dropped"})
 def decide(
     verdict: str,
     requests: tuple[str, ...],
+    bugs: tuple[int, ...],
+    train: str,
     until: str | None,
     fields: tuple[str, ...],
     flags: tuple[str, ...],
@@ -46,10 +52,19 @@ def decide(
     shape: str,
     **words: str,
 ) -> None:
-    """Decide about REQUESTS (their uids): shows what would be written where, and sends it if you agree."""
+    """Decide about REQUESTS (their uids): shows what would be written where, and sends it if you agree.
+
+    A bug that nobody requests anything for can be asked about, and have its flags set.
+    """
+    if not (requests or bugs):
+        raise click.UsageError("Missing argument 'REQUESTS...' or option '--bug'.")
+    if bugs and not train:
+        raise click.UsageError("Missing option '--train': the train for which the bugs are decided about.")
     wanted: dict[str, Any] = {
         "verdict": verdict,
         "requests": requests,
+        "bugs": bugs,
+        "train": train,
         **{name: value for name, value in words.items() if value},
         "fields": _pairs("--set", fields),
         "flags": _pairs("--flag", flags),
@@ -63,7 +78,7 @@ def decide(
     if shape == "text":
         _show_preview(preview, shape)
     if not preview["parts"]:
-        raise Refused("none of these requests can be decided so")
+        raise Refused("nothing of this can be decided so")
     if preview["blockers"]:
         raise Refused("; ".join(each["reason"] for each in preview["blockers"]))
     if not yes:
@@ -86,13 +101,17 @@ def decisions() -> None:
 
 @decisions.command("list")
 @click.option("--request", help="Only those about this request.")
+@click.option("--bug", type=click.IntRange(min=1), help="Only those about this bug.")
 @click.option("--mine", is_flag=True, help="Only your own.")
 @shape_option
-def list_all(request: str | None, mine: bool, shape: str) -> None:
+def list_all(request: str | None, bug: int | None, mine: bool, shape: str) -> None:
     """Decisions, newest first."""
-    query = "&".join(
-        part for part in (f"request={request}" if request else "", "mine=true" if mine else "") if part
+    given = (
+        f"request={request}" if request else "",
+        f"bug={bug}" if bug else "",
+        "mine=true" if mine else "",
     )
+    query = "&".join(part for part in given if part)
     found = ask("GET", "/api/decisions", query=query)
     if shape == "json":
         click.echo(msgspec.json.encode(found).decode())
@@ -170,7 +189,7 @@ def _show_preview(preview: Any, shape: str) -> None:
         click.echo(msgspec.json.encode(preview).decode())
         return
     for part in preview["parts"]:
-        click.echo(f"bug {part['bug']}: {', '.join(part['requests'])}")
+        click.echo(f"bug {part['bug']}: {', '.join(part['requests']) or 'no request'}")
         for write in part["writes"]:
             click.echo(f"  {write['system']}, {write['object']}, as {write['as_whom'] or 'nobody yet'}")
             _show_rows(write)

@@ -36,6 +36,20 @@ _SHOWN = (
     "parts_in_all",
     "parts",
 )
+_AUDITED = (
+    "id",
+    "at",
+    "decision",
+    "bug",
+    "requests",
+    "actor",
+    "what",
+    "object",
+    "before",
+    "after",
+    "why",
+    "answer",
+)
 
 
 class Line(msgspec.Struct, frozen=True, kw_only=True):
@@ -124,18 +138,18 @@ class Stored(msgspec.Struct, frozen=True, kw_only=True):
 
 
 async def facts(
-    connection: Connection, requests: Sequence[str], *, see_restricted: bool
+    connection: Connection, requests: Sequence[str], bugs: Sequence[int] = (), *, see_restricted: bool
 ) -> tuple[dict[str, RequestFacts], dict[int, BugFacts], dict[str, Train]]:
-    """Requests by uid (those that may be seen), their bugs by number, and every train by name."""
-    values = {"requests": list(requests), "see_restricted": see_restricted}
+    """Requests by uid, their bugs and these by number, as far as they may be seen; every train by name."""
+    values = {"requests": list(requests), "bugs": list(bugs), "see_restricted": see_restricted}
     row = await (await connection.execute(_SQL["facts"], values)).fetchone()
     assert row is not None
     found = msgspec.convert(row[0], list[RequestFacts])
-    bugs = msgspec.convert(row[1], list[BugFacts])
+    read = msgspec.convert(row[1], list[BugFacts])
     trains = msgspec.convert(row[2], list[Train])
     return (
         {one.uid: one for one in found},
-        {one.id: one for one in bugs},
+        {one.id: one for one in read},
         {one.name: one for one in trains},
     )
 
@@ -162,6 +176,8 @@ async def put(connection: Connection, new: NewDecision) -> bool:
         return False
     for part in new.parts:
         of = {"decision": new.uid, "bug": part.bug}
+        if not part.requests:
+            await connection.execute(_SQL["adopt_bug"], of)
         for uid in part.requests:
             stamp = part.stamps[uid]
             row = {"request": uid, "train": stamp.train, "stamp": Jsonb(stamp)}
@@ -179,6 +195,7 @@ async def shown(
     see_restricted: bool,
     uid: str | None = None,
     request: str | None = None,
+    bug: int | None = None,
     person: str | None = None,
     limit: int = 100,
 ) -> list[Stored]:
@@ -186,6 +203,7 @@ async def shown(
     values = {
         "uid": uid,
         "request": request,
+        "bug": bug,
         "person": person,
         "see_restricted": see_restricted,
         "limit": limit,
@@ -230,18 +248,15 @@ async def note(connection: Connection, line: Line) -> None:
 async def audit(connection: Connection, request: str) -> list[Entry]:
     """The audit of a request, oldest first."""
     found = await connection.execute(_SQL["audit_of_request"], {"request": request})
-    names = (
-        "id",
-        "at",
-        "decision",
-        "bug",
-        "requests",
-        "actor",
-        "what",
-        "object",
-        "before",
-        "after",
-        "why",
-        "answer",
-    )
-    return [msgspec.convert(dict(zip(names, row, strict=True)), Entry) for row in await found.fetchall()]
+    return _entries(await found.fetchall())
+
+
+async def audit_of_bug(connection: Connection, bug: int, *, see_restricted: bool) -> list[Entry]:
+    """The audit of a bug with and without requests, oldest first; empty when it may not be seen."""
+    values = {"bug": bug, "see_restricted": see_restricted}
+    found = await connection.execute(_SQL["audit_of_bug"], values)
+    return _entries(await found.fetchall())
+
+
+def _entries(rows: Sequence[tuple[Any, ...]]) -> list[Entry]:
+    return [msgspec.convert(dict(zip(_AUDITED, row, strict=True)), Entry) for row in rows]

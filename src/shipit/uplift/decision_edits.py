@@ -9,9 +9,10 @@ from typing import Any
 import msgspec
 
 from shipit.trains.types import Train
-from shipit.uplift.decision_types import BugFacts, CannotDecide, Facts, NotWritten, RequestFacts, Row
+from shipit.uplift.decision_types import BugFacts, CannotDecide, Facts, NotWritten, Row
 from shipit.uplift.types import Flag
 from shipit.uplift.verdicts import (
+    RELNOTE,
     STATUS,
     STATUS_VALUES,
     TRACKING,
@@ -35,14 +36,13 @@ class Edits(msgspec.Struct, frozen=True, kw_only=True):
     not_written: tuple[NotWritten, ...] = ()
 
 
-def edits_of(wanted: Wanted, request: RequestFacts, train: Train, facts: Facts) -> Edits:
-    """What is set on one request's bug. Raises CannotDecide, naming the field."""
-    bug = facts.bugs[request.bug]
+def edits_of(wanted: Wanted, bug: BugFacts, train: Train, facts: Facts, *, asked: str | None) -> Edits:
+    """What is set on a bug for a train. asked: who is, when nobody is named. Raises CannotDecide."""
     fields: dict[str, str] = {}
     rows: list[Row] = []
     same: list[NotWritten] = []
     for given, value in wanted.fields.items():
-        name = _field(given, train)
+        name = _field(given, train, facts)
         _check_field(name, value, bug, facts)
         if bug.fields[name] == value:
             same.append(NotWritten(f"bug {bug.id}", name, f"is {value} already"))
@@ -58,7 +58,7 @@ def edits_of(wanted: Wanted, request: RequestFacts, train: Train, facts: Facts) 
         flags += _generic(name, status, mine)
         rows.append(Row(name, held[name], UNSET if status == "X" else status))
     if wanted.verdict is Verdict.ASK:
-        whom = wanted.requestee or request.requested_by or ""
+        whom = wanted.requestee or asked or ""
         if any(one.name == NEEDINFO and one.requestee == whom for one in bug.flags):
             same.append(NotWritten(f"bug {bug.id}", NEEDINFO, f"{whom} is asked already"))
         else:
@@ -73,7 +73,9 @@ def spelled_flags(flags: list[Flag]) -> str:
     return ", ".join(sorted(said)) or UNSET
 
 
-def _field(given: str, train: Train) -> str:
+def _field(given: str, train: Train, facts: Facts) -> str:
+    if given == RELNOTE and facts.relnote_field is not None:
+        return facts.relnote_field
     if given not in (STATUS, TRACKING):
         return given
     name = train.status_flag if given == STATUS else train.tracking_flag
@@ -83,7 +85,7 @@ def _field(given: str, train: Train) -> str:
 
 
 def _check_field(name: str, value: str, bug: BugFacts, facts: Facts) -> None:
-    if not name.startswith(("cf_status_", "cf_tracking_")):
+    if not name.startswith(("cf_status_", "cf_tracking_")) and name != facts.relnote_field:
         raise CannotDecide(f"fields.{name}", "only status and tracking fields are set here")
     if name not in bug.fields:
         raise CannotDecide(f"fields.{name}", f"bug {bug.id} has no such field")

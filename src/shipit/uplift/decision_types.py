@@ -70,7 +70,7 @@ class RequestFacts(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class BugFacts(msgspec.Struct, frozen=True, kw_only=True):
-    """A bug as stored; changed: as Bugzilla dated it when it was read at `read_at`."""
+    """A bug as stored; changed: as Bugzilla dated it when it was read at `read_at`. assignee: their login."""
 
     id: int
     changed: datetime | None
@@ -78,6 +78,7 @@ class BugFacts(msgspec.Struct, frozen=True, kw_only=True):
     is_restricted: bool = False
     fields: dict[str, str] = {}
     flags: tuple[Flag, ...] = ()
+    assignee: str | None = None
 
 
 class Decider(msgspec.Struct, frozen=True, kw_only=True):
@@ -93,13 +94,18 @@ class Decider(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Facts(msgspec.Struct, frozen=True, kw_only=True):
-    """Everything a plan follows from. has_phabricator: whether this installation speaks to one."""
+    """Everything a plan follows from.
+
+    has_phabricator: whether this installation speaks to one. relnote_field: what it calls a proposed release
+    note, None where there are none.
+    """
 
     requests: dict[str, RequestFacts]
     bugs: dict[int, BugFacts]
     trains: dict[str, Train]
     decider: Decider
     has_phabricator: bool = True
+    relnote_field: str | None = None
 
 
 # --- what is written ------------------------------------------------------------------------------
@@ -153,7 +159,10 @@ class NotWritten(msgspec.Struct, frozen=True):
 
 
 class Refusal(msgspec.Struct, frozen=True):
-    """Why one request is not decided. field: of what was wanted, or of the request's facts."""
+    """Why something is not decided. request: its uid, or "bug 123" of a bug without one.
+
+    field: of what was wanted, or of the facts.
+    """
 
     request: str
     field: str

@@ -56,12 +56,19 @@ class StampState(StrEnum):
     NEW_PATCHES = "new patches"
 
 
-def label(verdict: Verdict, requests: int, changes: int) -> str:
-    """What the button says: "Approve 2 requests and write 4 changes"."""
-    what = VERBS[verdict] if requests == 1 else f"{VERBS[verdict]} {requests} requests"
-    if changes == 0:
-        return f"{what}, and write nothing"
-    return f"{what} and write {changes} change{'' if changes == 1 else 's'}"
+def label(verdict: Verdict, requests: int, changes: int, *, bugs: int = 0) -> str:
+    """What the button says: "Approve 2 requests and write 4 changes". bugs: those without a request."""
+    what = VERBS[verdict]
+    if requests + bugs != 1:
+        counts = [_counted(requests, "request")] if requests or not bugs else []
+        counts += [_counted(bugs, "bug")] if bugs else []
+        of = "" if not bugs else " about" if verdict is Verdict.ASK else " of"
+        what = f"{what}{of} {' and '.join(counts)}"
+    return f"{what} and write {_counted(changes, 'change')}" if changes else f"{what}, and write nothing"
+
+
+def _counted(count: int, noun: str) -> str:
+    return f"{count} {noun}{'' if count == 1 else 's'}"
 
 
 def sentence(

@@ -293,7 +293,10 @@ class Known(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ListedBug(msgspec.Struct, frozen=True, kw_only=True):
-    """A bug on one of the board's searched lists. sentence: why it is there. assignee: e-mail or name."""
+    """A bug on one of the board's searched lists. sentence: why it is there. assignee: e-mail or name.
+
+    fields: the cf_* values that lists look at. flags: those of the bug itself.
+    """
 
     bug: int
     sentence: str
@@ -307,6 +310,8 @@ class ListedBug(msgspec.Struct, frozen=True, kw_only=True):
     is_restricted: bool
     changed: datetime
     url: str
+    fields: dict[str, str] = {}
+    flags: tuple[Flag, ...] = ()
 
 
 class ListReport(msgspec.Struct, frozen=True, kw_only=True):

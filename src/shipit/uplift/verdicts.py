@@ -16,9 +16,10 @@ from shipit.trains.types import Train
 Text = Annotated[str, Meta(max_length=16_000)]
 Name = Annotated[str, Meta(min_length=1, max_length=300)]
 Value = Annotated[str, Meta(max_length=60)]
+Number = Annotated[int, Meta(ge=1, le=2**53 - 1)]
 
 MOST_AT_ONCE = 200
-STATUS, TRACKING = "status", "tracking"
+STATUS, TRACKING, RELNOTE = "status", "tracking", "relnote"
 STATUS_VALUES = (
     "---",
     "?",
@@ -60,17 +61,21 @@ class Until(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Wanted(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One verdict about some requests.
+    """One verdict about some requests, or about bugs that have none; at least one of both.
 
-    requests: their uids. comment: what is written for people; {build}, {version}, {train} and {bug} are
-    filled in for each request; empty with a template: the template's words. until: for defer. requestee:
-    login of whoever is asked, by default who requested. fields: exact names ("cf_status_firefox118"), or
-    "status" and "tracking" for those of each request's own train. flags: generic flags of the bug by name
-    ("qe-verify") to "?", "+", "-" or "X". reason: kept in the audit, written nowhere else.
+    requests: their uids. bugs: numbers of bugs on the board's lists, which can be asked about and have their
+    fields and flags set; train: for which one that is done. comment: what is written for people; {build},
+    {version}, {train} and {bug} are filled in for each; empty with a template: the template's words. until:
+    for defer. requestee: login of whoever is asked, by default who requested, or the bug's assignee. fields:
+    exact names ("cf_status_firefox118"), or "status" and "tracking" for those of the train, "relnote" for the
+    release note's. flags: generic flags of the bug by name ("qe-verify") to "?", "+", "-" or "X". reason:
+    kept in the audit, written nowhere else.
     """
 
     verdict: Verdict
-    requests: Annotated[tuple[Name, ...], Meta(min_length=1, max_length=MOST_AT_ONCE)]
+    requests: Annotated[tuple[Name, ...], Meta(max_length=MOST_AT_ONCE)] = ()
+    bugs: Annotated[tuple[Number, ...], Meta(max_length=MOST_AT_ONCE)] = ()
+    train: Annotated[str, Meta(max_length=60)] = ""
     comment: Text = ""
     template: Annotated[str, Meta(max_length=60)] = ""
     until: Until | None = None
@@ -78,6 +83,13 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     fields: dict[Name, Value] = {}
     flags: dict[Name, Value] = {}
     reason: Annotated[str, Meta(max_length=2000)] = ""
+
+    def __post_init__(self) -> None:
+        """Raises ValueError, which a door that decodes tells as the body's."""
+        if not (self.requests or self.bugs):
+            raise ValueError("Expected at least one of `requests` and `bugs`")
+        if self.bugs and not self.train:
+            raise ValueError("Expected `train`, for which the `bugs` are decided about")
 
 
 class Template(msgspec.Struct, frozen=True, kw_only=True):

@@ -34,9 +34,10 @@ ROOT = "/api/decisions"
 
 
 class DecisionsQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Whose, about what, how many. mine: "true" for one's own."""
+    """Whose, about which request or bug, how many. mine: "true" for one's own."""
 
     request: Annotated[str, Meta(max_length=300)] | None = None
+    bug: Annotated[int, Meta(ge=1, le=2**53 - 1)] | None = None
     mine: bool = False
     limit: Annotated[int, Meta(ge=1, le=500)] = 100
 
@@ -53,6 +54,7 @@ def allowed(request: Asked) -> Allowed:
     return Allowed(
         is_shadow=settings.is_shadow,
         has_phabricator=settings.phabricator.url is not None,
+        relnote_field=settings.bugzilla.relnote_field,
         hold=timedelta(seconds=settings.decisions.hold_seconds),
     )
 
@@ -233,7 +235,7 @@ async def read_decision(request: Asked) -> Answer:
     ROOT,
     Contract(
         right=Right.READ,
-        summary="Decisions, newest first: all, of one request, or one's own",
+        summary="Decisions, newest first: all, of one request or bug, or one's own",
         query=DecisionsQuery,
         answer=list[DecisionShown],
     ),
@@ -248,6 +250,7 @@ async def list_decisions(request: Asked) -> Answer:
             person(request),
             see_restricted=audience.sees_restricted,
             request=asked.request,
+            bug=asked.bug,
             is_mine=asked.mine,
             limit=asked.limit,
         )
@@ -277,6 +280,24 @@ async def read_audit(request: Asked) -> Answer:
 
 @endpoint(
     "GET",
+    "/api/bugs/{bug:str}/audit",
+    Contract(
+        right=Right.READ,
+        summary="Who decided what about a bug, with or without requests; nothing of one that may not be seen",
+        answer=list[Entry],
+        parts=("bug",),
+    ),
+)
+async def read_audit_of_bug(request: Asked) -> Answer:
+    """The audit of a bug."""
+    number, audience = reading.number(request.path_params["bug"], "bug"), viewer(request).audience
+    async with house(request).database.connection() as connection:
+        entries = await decisions.audit_of_bug(connection, number, see_restricted=audience.sees_restricted)
+    return json_answer([audit_shown(one, see_addresses=audience.sees_addresses) for one in entries])
+
+
+@endpoint(
+    "GET",
     "/api/decision-templates",
     Contract(right=Right.READ, summary="Words for verdicts, with their placeholders", answer=list[Template]),
 )
@@ -294,5 +315,6 @@ HANDLERS = [
     read_decision,
     list_decisions,
     read_audit,
+    read_audit_of_bug,
     list_decision_templates,
 ]

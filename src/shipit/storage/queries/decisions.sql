@@ -2,9 +2,27 @@
 
 -- name: facts
 -- The requests that may be seen, their bugs, and every train; JSON for shipit.uplift.decision_types.
+-- A bug without a request is as a list or an older reading last had it; restricted if any of them says so.
 with asked as (
     select r.* from requests r join bugs b on b.id = r.bug
     where r.uid = any(%(requests)s) and (%(see_restricted)s or not b.is_restricted)
+), readings as (
+    select b.id, b.changed, b.read_at, b.is_restricted, b.fields, b.flags, true as is_whole, (
+        select c->>'email' from jsonb_array_elements(b.facts->'contributors') c
+        where c->'roles' ? 'assignee' limit 1) as assignee
+    from bugs b where b.id = any(%(bugs)s) or b.id in (select bug from asked)
+    union all
+    select o.bug, (o.facts->>'changed')::timestamptz, l.read_at, o.is_restricted, o.facts->'fields',
+        o.facts->'flags', o.facts ? 'fields',
+        case when o.facts->>'assignee' like '%%@%%' then o.facts->>'assignee' end
+    from board_bugs o join board_lists l on l.train = o.train and l.list = o.list
+    where o.bug = any(%(bugs)s) and not exists (select from asked where asked.bug = o.bug)
+), known as (
+    select distinct on (r.id) r.*
+    from readings r
+    where r.is_whole and (%(see_restricted)s
+        or not exists (select from readings o where o.id = r.id and o.is_restricted))
+    order by r.id, r.read_at desc nulls last
 )
 select
     (select coalesce(jsonb_agg(jsonb_build_object(
@@ -29,14 +47,28 @@ select
             order by p.finished_at desc limit 1)
     )), '[]') from asked r join bugs b on b.id = r.bug),
     (select coalesce(jsonb_agg(jsonb_build_object(
-        'id', b.id, 'changed', b.changed, 'read_at', b.read_at, 'is_restricted', b.is_restricted,
-        'fields', b.fields, 'flags', b.flags)), '[]')
-     from bugs b where b.id in (select bug from asked)),
+        'id', k.id, 'changed', k.changed, 'read_at', k.read_at, 'fields', k.fields, 'flags', k.flags,
+        'is_restricted', (select bool_or(r.is_restricted) from readings r where r.id = k.id),
+        'assignee', k.assignee)), '[]')
+     from known k),
     (select coalesce(jsonb_agg(jsonb_build_object(
         'name', t.name, 'channel', t.channel, 'repository', t.repository, 'branch', t.branch,
         'version', t.version, 'major', t.major, 'approval_flag', t.approval_flag,
         'status_flag', t.status_flag, 'tracking_flag', t.tracking_flag, 'stage', t.stage,
         'next_build', t.next_build)), '[]') from trains t)
+
+-- name: adopt_bug
+-- A bug that a list alone shows becomes one that decisions may be about; the bot does not follow it.
+insert into bugs (id, summary, product, component, severity, priority, keywords, is_restricted, fields, flags,
+    changed, read_at, facts, source, gone_at)
+select o.bug, o.facts->>'summary', o.facts->>'product', o.facts->>'component', o.facts->>'severity',
+    o.facts->>'priority', array(select jsonb_array_elements_text(o.facts->'keywords')),
+    (select bool_or(a.is_restricted) from board_bugs a where a.bug = o.bug), o.facts->'fields', o.facts->'flags',
+    (o.facts->>'changed')::timestamptz, l.read_at, jsonb_build_object('url', o.facts->'url'), 'board', now()
+from board_bugs o join board_lists l on l.train = o.train and l.list = o.list
+where o.bug = %(bug)s and o.facts ? 'fields'
+order by l.read_at desc nulls last limit 1
+on conflict (id) do nothing
 
 -- name: digest
 select digest from decisions where uid = %(uid)s
@@ -68,6 +100,13 @@ values (%(decision)s, %(bug)s, %(requests)s, %(actor)s, %(what)s, %(object)s, %(
 select a.id, a.at, a.decision, a.bug, a.requests, a.actor, a.what, a.object, a.before, a.after, a.why, a.answer
 from decision_audit a
 where a.requests @> array[%(request)s::text]
+order by a.id limit 1000
+
+-- name: audit_of_bug
+-- Everything about a bug, requests or not; nothing when it may not be seen.
+select a.id, a.at, a.decision, a.bug, a.requests, a.actor, a.what, a.object, a.before, a.after, a.why, a.answer
+from decision_audit a join bugs b on b.id = a.bug
+where a.bug = %(bug)s and (%(see_restricted)s or not b.is_restricted)
 order by a.id limit 1000
 
 -- name: due
@@ -172,6 +211,8 @@ from decisions d
 where (%(uid)s::text is null or d.uid = %(uid)s)
     and (%(request)s::text is null or exists (
         select from decision_requests q where q.decision = d.uid and q.request = %(request)s))
+    and (%(bug)s::bigint is null or exists (
+        select from decision_parts p where p.decision = d.uid and p.bug = %(bug)s))
     and (%(person)s::text is null or d.person = %(person)s)
     and exists (
         select from decision_parts p join bugs b on b.id = p.bug

@@ -28,6 +28,11 @@ with given as (
     delete from board_bugs o using taken t
     where o.train = t.train and o.list = t.list and t.unavailable_reason is null
       and not exists (select from found f where f.train = o.train and f.list = o.list and f.bug = o.bug)
+), hidden as (
+    -- A bug that decisions are about is as restricted as the list that was read after it says.
+    update bugs b set is_restricted = true, revision_no = b.revision_no + 1
+    from (select bug, max(at) as at from found where is_restricted group by bug) f
+    where b.id = f.bug and not b.is_restricted and (b.read_at is null or b.read_at < f.at)
 ), ended as (
     delete from board_lists o where not exists (select from given g where g.train = o.train and g.list = o.list)
 )

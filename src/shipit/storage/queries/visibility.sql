@@ -7,9 +7,11 @@ select version_of('*')
 -- The bugs behind some changed rows, and whether each is restricted now.
 select b.id, b.is_restricted, touched.id
 from unnest(%(ids)s::text[]) as touched(id)
-join bugs b on case %(kind)s::text
-    when 'bugs' then b.id::text = touched.id
-    else b.id = (select r.bug from requests r where r.uid = touched.id) end
+join bugs b on b.id = case
+    when %(kind)s::text = 'bugs' then touched.id::bigint
+    -- a decision about a bug that has no request
+    when touched.id ~ '^bug [0-9]{1,18}$' then substr(touched.id, 5)::bigint
+    else (select r.bug from requests r where r.uid = touched.id) end
 where %(kind)s::text <> 'plans'
 union all
 -- A plan is of no single bug: one with restricted bugs in it is as such a bug, one without as any other.

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MPL-2.0
 /** The state of the board: what is shown, what is held, where the cursor is, what is selected. */
 
+import { flushSync } from "svelte";
 import { get } from "../../lib/api";
 import { live } from "../../lib/live.svelte";
 import { router } from "../../lib/router.svelte";
@@ -103,7 +104,8 @@ export class Board {
 
   /** Filter by these words now; the address follows when the typing pauses. */
   type(text: string): void {
-    this.text = text;
+    // in the next frame, whoever asks for it
+    flushSync(() => (this.text = text));
     clearTimeout(this.#timer);
     this.#timer = window.setTimeout(() => router.ask({ q: text.trim() }, { keep: true }), ADDRESS_PAUSE_MS);
   }

@@ -90,6 +90,11 @@ const ORDERS: Record<string, (a: Row, b: Row) => number> = {
   bug: (a, b) => a.bug - b.bug,
 };
 
+/** How many rows are wanted. */
+export function count(rows: readonly Row[], wanted: Wanted): number {
+  return rows.reduce((sum, row) => sum + (fits(row, wanted) ? 1 : 0), 0);
+}
+
 export interface Section {
   group: Group;
   rows: readonly Row[];
@@ -105,7 +110,8 @@ export function sections(rows: readonly Row[], groups: readonly Group[], wanted:
   for (const group of groups) {
     const mine = by.get(group.key)!;
     if (!mine.length) continue;
-    mine.sort(before).sort((a, b) => turn * order(a, b));
+    mine.sort(before);
+    if (order !== before || turn < 0) mine.sort((a, b) => turn * order(a, b));
     found.push({ group, rows: mine });
   }
   return found;

@@ -213,8 +213,8 @@ async def test_a_request_that_takes_too_long_is_ended_in_words(database: Databas
         assert (await service.client.get("/api/requests")).status_code == 200
 
 
-async def test_the_heartbeat_says_what_is_wrong(own_database: Database) -> None:
-    async with running(own_database) as service:
+async def test_the_heartbeat_says_what_is_wrong(database: Database) -> None:
+    async with running(database) as service:
 
         async def checks() -> tuple[int, dict[str, str]]:
             answer = await service.client.get("/__heartbeat__")
@@ -235,11 +235,11 @@ async def test_the_heartbeat_says_what_is_wrong(own_database: Database) -> None:
         assert (await checks())[0] == 200
         await service.put("/api/rounds/r2", make_round("r2"))
         assert (await checks())[0] == 200
-        with own_database.connect() as connection:
+        with database.connect() as connection:
             connection.execute("update alembic_version set version_num = '0001_uplift'")
         status, found = await checks()
         assert (status, "shipit db upgrade" in found["schema"]) == (503, True)
-        with own_database.connect() as connection:
+        with database.connect() as connection:
             connection.execute("drop table alembic_version")
         assert (await checks())[0] == 503
         assert (await service.client.get("/__lbheartbeat__")).status_code == 200

@@ -230,12 +230,12 @@ def logged() -> Iterator[io.StringIO]:
 
 
 async def test_a_defect_names_it_neither_in_the_answer_nor_in_the_log(
-    own_database: Database, logged: io.StringIO
+    database: Database, logged: io.StringIO
 ) -> None:
-    async with running(own_database) as service:
+    async with running(database) as service:
         await seed(service)
         # A defect that we bring about: a constraint that only the secret breaks, whose error quotes the row.
-        with own_database.connect() as connection:
+        with database.connect() as connection:
             connection.execute("alter table bugs add constraint no_new check (priority <> 'P9')")
         later = NOON + timedelta(hours=1)
         answer = await service.feed(make_secret(SECRET_BUG, digest="d9", read_at=later, priority="P9"))

@@ -212,6 +212,15 @@ async def test_partial_failure_is_shown_and_resumed_without_a_second_comment(
     assert await page.locator("#decide .decisions .writes .st.bad").count() == 1
     assert await violations(page) == []
     assert (sorted(flags_of(stage, bug)), said(stage, bug, "Take all three parts.")) == (["+", "?", "?"], 0)
+    # whoever decided and went elsewhere is told there, and goes on from there
+    elsewhere = await page.context.new_page()
+    await show(elsewhere, f"{stage.url}/releases")
+    await elsewhere.wait_for_selector(f".toast.warn >> text=Approve: bug {bug} needs you.")
+    await elsewhere.get_by_role("button", name="Your decisions").click()
+    listed = elsewhere.locator("section:has(#decisions) li", has_text=str(bug)).first
+    await expect(listed.get_by_role("button", name="Try the rest again")).to_be_visible()
+    assert await violations(elsewhere) == []
+    await elsewhere.close()
     rights.add("release-managers")
     await resume.click()
     for _ in range(200):

@@ -18,6 +18,7 @@ class Sending {
   held: readonly Decision[] = $state.raw([]);
   #leave = (): void => {};
   #closers = new Map<string, () => void>();
+  #followed = new Set<string>();
   #heard = new Set<(decision: Decision) => void>();
 
   /** Hear how decisions go on until the returned function is called. */
@@ -57,8 +58,14 @@ class Sending {
     }
   }
 
+  /** Whether this page sent it, or let it go on, and says itself how it ends. */
+  follows(uid: string): boolean {
+    return this.#followed.has(uid);
+  }
+
   /** Look at a decision until nothing more happens to it by itself, and say how it ended. */
   async follow(uid: string): Promise<void> {
+    this.#followed.add(uid);
     for (let looks = 0; looks < 200; looks++) {
       await pause(LOOK_MS);
       let decision: Decision;

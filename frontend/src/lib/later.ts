@@ -4,4 +4,5 @@
 export { default as KeyMap } from "./KeyMap.svelte";
 export { default as SourceTable } from "./SourceTable.svelte";
 export { default as ToastList } from "./ToastList.svelte";
+export { default as Stuck } from "../decisions/Stuck.svelte";
 export { default as Trouble } from "./Trouble.svelte";

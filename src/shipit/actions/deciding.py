@@ -151,6 +151,7 @@ async def listed(
     see_restricted: bool,
     request: str | None = None,
     bug: int | None = None,
+    state: PartState | None = None,
     is_mine: bool = False,
     limit: int = 100,
 ) -> list[DecisionShown]:
@@ -160,6 +161,7 @@ async def listed(
         see_restricted=see_restricted,
         request=request,
         bug=bug,
+        state=state,
         person=by.person if by is not None and is_mine else None,
         limit=limit,
     )

@@ -11,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 import structlog
 
 from shipit.errors import ShipitError
+from shipit.runner.alarms import tell_deciders
 from shipit.settings import Settings
 from shipit.storage import mails, rounds, sources
 from shipit.storage.pool import Database
@@ -60,6 +61,7 @@ async def tick(
     for notice in notices(ended, since=since, now=now, stale=stale, instance=settings.instance, url=url):
         await _tell(database, send, notice, now, settings.bot.notify)
     await _watch_listener(settings, database, send, now=now)
+    await tell_deciders(database, send, url=url, now=now)
 
 
 async def _watch_listener(

@@ -13,6 +13,7 @@ from psycopg.types.json import Jsonb
 from shipit.storage.pool import Connection
 from shipit.storage.statements import load
 from shipit.trains.types import Train
+from shipit.uplift.decision_mail import Untold
 from shipit.uplift.decision_states import PartState, WriteState
 from shipit.uplift.decision_types import (
     BugFacts,
@@ -196,6 +197,7 @@ async def shown(
     uid: str | None = None,
     request: str | None = None,
     bug: int | None = None,
+    state: PartState | None = None,
     person: str | None = None,
     limit: int = 100,
 ) -> list[Stored]:
@@ -204,6 +206,7 @@ async def shown(
         "uid": uid,
         "request": request,
         "bug": bug,
+        "state": state,
         "person": person,
         "see_restricted": see_restricted,
         "limit": limit,
@@ -256,6 +259,13 @@ async def audit_of_bug(connection: Connection, bug: int, *, see_restricted: bool
     values = {"bug": bug, "see_restricted": see_restricted}
     found = await connection.execute(_SQL["audit_of_bug"], values)
     return _entries(await found.fetchall())
+
+
+async def untold(connection: Connection, *, since: datetime, until: datetime) -> list[Untold]:
+    """Parts that stopped in that time and need their decider, who was not told by mail."""
+    found = await connection.execute(_SQL["untold"], {"since": since, "until": until})
+    names = Untold.__struct_fields__
+    return [msgspec.convert(dict(zip(names, row, strict=True)), Untold) for row in await found.fetchall()]
 
 
 def _entries(rows: Sequence[tuple[Any, ...]]) -> list[Entry]:

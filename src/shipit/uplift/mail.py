@@ -17,7 +17,7 @@ CONFLICT = "conflict-"
 FILES_SHOWN = 20
 SUBJECT_MAX = 120
 _TO_DO = "Please attach a rebased patch, or ask for what it builds on first."
-_ADDRESS = re.compile(r"[^\s@<>,;:\"()\[\]\\]{1,64}@[^\s@<>,;:\"()\[\]\\]{1,190}")
+ADDRESS = re.compile(r"[^\s@<>,;:\"()\[\]\\]{1,64}@[^\s@<>,;:\"()\[\]\\]{1,190}")
 
 
 class Mail(msgspec.Struct, frozen=True, kw_only=True):
@@ -40,7 +40,7 @@ class Place(msgspec.Struct, frozen=True, kw_only=True):
 
 def with_step(mail: Mail, step: str) -> Mail:
     """The mail with what to do next in the place of the general words; one without those stays as it is."""
-    return msgspec.structs.replace(mail, body=mail.body.replace(_TO_DO, _one_line(step, 600)))
+    return msgspec.structs.replace(mail, body=mail.body.replace(_TO_DO, one_line(step, 600)))
 
 
 def mail_key(request: Request, series_digest: str, since: str) -> str:
@@ -76,7 +76,7 @@ def conflict_mail(
     Of a restricted bug it holds the number and the links, nothing else: not the train's files, nor the
     patches, nor the summary.
     """
-    recipients = tuple(dict.fromkeys(one for one in to if _ADDRESS.fullmatch(one)))
+    recipients = tuple(dict.fromkeys(one for one in to if ADDRESS.fullmatch(one)))
     if not recipients:
         return None
     if bug.is_restricted:
@@ -87,24 +87,24 @@ def conflict_mail(
         lines = _public_lines(bug, request, conflicts, place)
     # Mail services drop a text they just sent to the same address: another state is another text.
     lines += ["", f"You get this mail once for this state ({key[-8:]}), as somebody concerned.", ""]
-    return Mail(key=key, to=recipients, subject=_one_line(subject, SUBJECT_MAX), body="\n".join(lines))
+    return Mail(key=key, to=recipients, subject=one_line(subject, SUBJECT_MAX), body="\n".join(lines))
 
 
 def _public_lines(bug: Bug, request: Request, conflicts: Sequence[Conflict], place: Place) -> list[str]:
     lines = [
         f"The uplift request of bug {bug.id} for {place.train} does not merge.",
         "",
-        f"  {_one_line(bug.summary, 200)}",
+        f"  {one_line(bug.summary, 200)}",
         "",
         f"Tip of {place.train}: {place.tip[:12]}",
         "Patches, in landing order:",
     ]
     for patch in request.series[:FILES_SHOWN]:
-        title = f" {_one_line(patch.title, 120)}" if patch.title else ""
-        lines.append(f"  {_one_line(patch.name, 60)}{title}")
+        title = f" {one_line(patch.title, 120)}" if patch.title else ""
+        lines.append(f"  {one_line(patch.name, 60)}{title}")
     lines += _more(len(request.series))
     lines += ["Conflicts:"]
-    lines += [f"  {_one_line(one.path, 300)} ({one.kind})" for one in conflicts[:FILES_SHOWN]]
+    lines += [f"  {one_line(one.path, 300)} ({one.kind})" for one in conflicts[:FILES_SHOWN]]
     lines += _more(len(conflicts))
     lines += [
         "",
@@ -119,7 +119,7 @@ def _more(count: int) -> list[str]:
     return [f"  and {count - FILES_SHOWN} more"] if count > FILES_SHOWN else []
 
 
-def _one_line(text: str, limit: int) -> str:
+def one_line(text: str, limit: int) -> str:
     """Text of strangers on one line: no control or direction characters, bounded."""
     plain = "".join(" " if unicodedata.category(one)[0] in "CZ" else one for one in text[: 4 * limit])
     plain = " ".join(plain.split())

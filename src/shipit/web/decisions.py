@@ -23,6 +23,7 @@ from shipit.actions.decisions_shown import (
 from shipit.errors import Missing
 from shipit.storage import decisions, requests
 from shipit.storage.decisions import Entry
+from shipit.uplift.decision_states import PartState
 from shipit.uplift.verdicts import TEMPLATES, Template, Wanted
 from shipit.web import reading
 from shipit.web.house import Answer, Asked, Contract, endpoint, house, json_answer, viewer
@@ -34,11 +35,12 @@ ROOT = "/api/decisions"
 
 
 class DecisionsQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Whose, about which request or bug, how many. mine: "true" for one's own."""
+    """Whose, about which request or bug, how many. mine: "true" for one's own. state: of any part."""
 
     request: Annotated[str, Meta(max_length=300)] | None = None
     bug: Annotated[int, Meta(ge=1, le=2**53 - 1)] | None = None
     mine: bool = False
+    state: PartState | None = None
     limit: Annotated[int, Meta(ge=1, le=500)] = 100
 
 
@@ -251,6 +253,7 @@ async def list_decisions(request: Asked) -> Answer:
             see_restricted=audience.sees_restricted,
             request=asked.request,
             bug=asked.bug,
+            state=asked.state,
             is_mine=asked.mine,
             limit=asked.limit,
         )

@@ -213,11 +213,35 @@ where (%(uid)s::text is null or d.uid = %(uid)s)
         select from decision_requests q where q.decision = d.uid and q.request = %(request)s))
     and (%(bug)s::bigint is null or exists (
         select from decision_parts p where p.decision = d.uid and p.bug = %(bug)s))
+    and (%(state)s::text is null or exists (
+        select from decision_parts p where p.decision = d.uid and p.state = %(state)s))
     and (%(person)s::text is null or d.person = %(person)s)
     and exists (
         select from decision_parts p join bugs b on b.id = p.bug
         where p.decision = d.uid and (%(see_restricted)s or not b.is_restricted))
 order by d.made_at desc, d.uid limit %(limit)s
+
+-- name: untold
+-- Parts that stopped and need their decider, who neither went on nor decided anew nor got a mail of it.
+select p.decision, p.bug, p.fence, p.state, p.message, p.differences, p.finished_at,
+    (select count(*) from decision_writes w where w.decision = p.decision and w.bug = p.bug and w.state = 'done'),
+    (select count(*) from decision_writes w where w.decision = p.decision and w.bug = p.bug),
+    b.is_restricted, d.person, k.account, d.verdict,
+    (select min(q.request) from decision_requests q where q.decision = p.decision and q.bug = p.bug),
+    coalesce((select string_agg(distinct q.train, ' and ') from decision_requests q
+        where q.decision = p.decision and q.bug = p.bug), d.wanted->>'train', '')
+from decision_parts p
+join decisions d on d.uid = p.decision
+join bugs b on b.id = p.bug
+left join person_keys k on k.person = d.person and k.system = 'bugzilla'
+where p.state in ('stuck', 'changed') and p.finished_at between %(since)s and %(until)s
+    and not exists (
+        select from decision_parts later join decisions e on e.uid = later.decision
+        where later.bug = p.bug and e.person = d.person and e.made_at > p.finished_at)
+    and not exists (
+        select from mails m where m.sent_at is not null
+            and m.key = 'decision-' || p.decision || '.' || p.bug || '.' || p.fence)
+order by p.finished_at limit 100
 
 -- name: keys_of
 select system, account, account_id, entered_at, refused_at, refused_why from person_keys

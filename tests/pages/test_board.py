@@ -263,6 +263,25 @@ async def test_a_live_update_keeps_selection_cursor_scroll_and_what_is_under_the
     assert "cur" in (await row(page, 40).get_attribute("class") or "")
 
 
+@pytest.mark.parametrize("width", [1280, 400])
+async def test_nothing_moves_once_the_first_row_is_there(stage: Stage, page: Page, width: int) -> None:
+    await page.set_viewport_size({"width": width, "height": 900})
+    # each frame tells where the first row stands
+    await page.add_init_script("""
+      window.places = new Set();
+      (function look() {
+        const row = document.querySelector("[data-uid]");
+        if (row) places.add(Math.round(row.getBoundingClientRect().top));
+        requestAnimationFrame(look);
+      })();
+    """)
+    await login(page, people.MANAGER, stage.url)
+    await page.goto(stage.url + "/?train=beta")
+    await expect(page.locator(".lists a")).not_to_have_count(0)
+    await expect(page.locator(".keys")).to_be_attached()
+    assert len(await page.evaluate("[...places]")) == 1
+
+
 async def test_a_page_that_nobody_is_at_takes_everything_at_once(fed: Feeding, page: Page) -> None:
     service = await fed(make_bug(1, make_request(1, outcome=Outcome.CLEAN)), make_bug(2, make_request(2)))
     await show(page, service.url + "/")

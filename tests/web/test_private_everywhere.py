@@ -31,7 +31,7 @@ from shipit.storage.pool import open_pool
 from shipit.storage.vault import Vault
 from shipit.uplift.plans import PlansReport, Scope
 from shipit.uplift.report import BugReport, BugsReport, ListsReport, SearchesReport, TrialsReport
-from shipit.uplift.types import PatchRef, PatchSource, Place
+from shipit.uplift.types import PatchRef, PatchSource, Place, RequestState
 from shipit.web.app import HANDLERS
 from shipit.web.house import Contract
 from shipit.web.scopes import Right
@@ -40,6 +40,8 @@ from web.test_evidence import told_bug
 from web.test_plans import found, plan
 
 MARK, BUG = "SECRET", 7316661
+# One that only a list shows, and one that a build waits for: their numbers hold the first one's.
+LISTED, APPROVED = 73166612, 73166613
 # A marked bug that a public one has to do with: commits and Bugzilla give its number away, and nothing else.
 RELATED = 7999
 UID = f"{BUG}-beta-1"
@@ -64,6 +66,8 @@ SEEN = {
     "/api/requests/{uid:str}/evidence",
     "/api/requests/{uid:str}/audit",
     "/api/bugs/{bug:str}",
+    "/api/bugs/{bug:str}/audit",
+    "/api/pipelines/{uid:str}/uplifts",
     "/api/board/{train:str}",
     "/api/board/{train:str}/csv",
     "/api/board/{train:str}/json",
@@ -79,7 +83,7 @@ SEEN = {
 SECRET_KEY = "k" * 32
 
 
-def marked(bug: int = BUG) -> BugReport:
+def marked(bug: int = BUG, **more: Any) -> BugReport:
     """A security bug with a mark in each of its texts."""
     series = (PatchRef(source=PatchSource.REVISION, name=f"{MARK}D9", version="11", title=f"{MARK} title"),)
     request = make_request(
@@ -89,6 +93,7 @@ def marked(bug: int = BUG) -> BugReport:
         series=series,
         requested_by=f"{MARK}@example.com",
         places=(Place(attachment=bug * 10, flag=1, status="?", setter=f"{MARK}@example.com"),),
+        **more,
     )
     report = told_bug(bug, request)
     text = msgspec.json.encode(report).decode()
@@ -113,8 +118,9 @@ async def seed(service: Service) -> None:
     """Everything that can be told of the marked bug is told."""
     service.auth.people = service.login.people = PEOPLE
     assert (await service.put("/api/trains", make_trains())).status_code == 204
+    approved = marked(APPROVED, state=RequestState.APPROVED)
     taken = await service.put(
-        "/api/bugs", BugsReport(round="r1", bugs=(marked(), marked(RELATED), neighbour()))
+        "/api/bugs", BugsReport(round="r1", bugs=(marked(), marked(RELATED), neighbour(), approved))
     )
     assert {each["result"] for each in taken.json()["bugs"]} == {"created"}, taken.text
     # A commit of the repository is what everybody can read; its bug is not.
@@ -122,7 +128,13 @@ async def seed(service: Service) -> None:
     lacking = Advice(
         outcome=Outcome.CONFLICT, prerequisites=(named,), verified=True, reason="merges after it", merges=3
     )
-    listed = make_listed(BUG, summary=f"{MARK} list", is_restricted=True, assignee=f"{MARK}@example.com")
+    hidden: dict[str, Any] = {
+        "summary": f"{MARK} list",
+        "is_restricted": True,
+        "assignee": f"{MARK}@example.com",
+        "fields": {"cf_status_firefox147": "affected"},
+    }
+    listed, alone = make_listed(BUG, **hidden), make_listed(LISTED, **hidden)
     for path, body in (
         ("/api/advice", SearchesReport(searches=(found(advice=lacking), found(UID, advice=lacking)))),
         ("/api/plans/beta", PlansReport(plans=(
@@ -130,13 +142,15 @@ async def seed(service: Service) -> None:
             plan(UID, "101-beta-1", sees_restricted=True),
             plan(UID, "101-beta-1", scope=Scope.PENDING, sees_restricted=True),
         ))),
-        ("/api/board/lists", make_lists(tracking=[listed], security=[listed], unasked=[listed])),
+        ("/api/board/lists", make_lists(tracking=[listed, alone], security=[listed], unasked=[listed])),
         (f"/api/mails/secret%2F{BUG}", {"subject": f"{MARK} mail", "recipients": [f"{MARK}@example.com"]}),
         ("/api/rounds/r1", make_round(errors=({"bug": BUG, "reason": f"{MARK} error"},))),
     ):  # fmt: skip
         answer = await service.put(path, body)
         assert answer.status_code < 300, (path, answer.text)
     await service.by("reader").post(f"/api/requests/{UID}/wishes", json={"kind": "conflict"})
+    waits = {"steps": [{"uid": "a", "kind": "uplifts", "parameters": {"train": "beta"}}]}
+    assert (await service.by("insider").put("/api/pipelines/p", json=waits)).status_code == 201
     await _decided(service)
 
 
@@ -161,11 +175,14 @@ async def _decided(service: Service) -> None:
         diff = diff_delivery({"id": 55, "type": "DIFF", "phid": "PHID-DIFF-a", "fields": fields})
         diffs = [hear(diff, all_routes((), default_hooks("testing")), instance="testing")]
         await journal.record(connection, diffs, instance="testing")
-    wanted = {"verdict": "reject", "requests": [UID], "comment": f"{MARK} comment"}
-    seen = (await service.by("reader").post("/api/decisions/preview", json=wanted)).json()
-    body = wanted | {"seen": seen["seen"], "stamps": seen["stamps"]}
-    answer = await service.by("reader").put("/api/decisions/decided-1", json=body)
-    assert answer.status_code in (200, 201), answer.text
+    for uid, wanted in (
+        ("decided-1", {"verdict": "reject", "requests": [UID], "comment": f"{MARK} comment"}),
+        ("decided-2", {"verdict": "ask", "bugs": [LISTED], "train": "beta", "comment": f"{MARK} question"}),
+    ):
+        seen = (await service.by("reader").post("/api/decisions/preview", json=wanted)).json()
+        body = wanted | {"seen": seen["seen"], "stamps": seen["stamps"]}
+        answer = await service.by("reader").put(f"/api/decisions/{uid}", json=body)
+        assert answer.status_code in (200, 201), answer.text
 
 
 @asynccontextmanager
@@ -182,8 +199,8 @@ def parts(database: Database) -> dict[str, list[str]]:
         people = connection.execute("select id::text from people order by email like 'SECRET%' desc, id")
         events = connection.execute("select id::text from events")
         return {
-            "{uid:str}": [UID, "101-beta-1", "decided-1"],
-            "{bug:str}": [str(BUG), "101"],
+            "{uid:str}": [UID, "101-beta-1", "decided-1", "decided-2", "p"],
+            "{bug:str}": [str(BUG), str(LISTED), "101"],
             "{bugzilla_id:str}": [str(BUG)],
             "{train:str}": ["beta"],
             "{person:str}": [row[0] for row in people.fetchall()],
@@ -197,7 +214,7 @@ def parts(database: Database) -> dict[str, list[str]]:
 
 QUERIES = {
     "/api/requests": ("", "?state=all", "?outcome=conflict", f"?bug={BUG}"),
-    "/api/decisions": ("", f"?request={UID}"),
+    "/api/decisions": ("", f"?request={UID}", f"?bug={LISTED}"),
     "/api/events": ("", f"?q={BUG}"),
     "/api/board/{train:str}/csv": ("", "?security=yes", f"?q={BUG}"),
     "/api/board/{train:str}/rss": ("", "?security=yes", f"?q={BUG}"),
@@ -265,8 +282,11 @@ WRITES: tuple[tuple[str, str, Any], ...] = (
     ("POST", f"/api/requests/{UID}/wishes", {"kind": "conflict"}),
     ("POST", "/api/decisions/preview", {"verdict": "reject", "requests": [UID]}),
     ("POST", "/api/decisions/preview", {"verdict": "reject", "requests": [UID, "101-beta-1"]}),
+    ("POST", "/api/decisions/preview", {"verdict": "ask", "bugs": [LISTED], "train": "beta", "comment": "?"}),
     ("PUT", "/api/decisions/other-1", {"verdict": "reject", "requests": [UID]}),
+    ("PUT", "/api/decisions/other-2", {"verdict": "ask", "bugs": [LISTED], "train": "beta", "comment": "?"}),
     ("DELETE", "/api/decisions/decided-1", None),
+    ("DELETE", "/api/decisions/decided-2", None),
     ("POST", "/api/decisions/decided-1/drop", {"reason": "x"}),
     ("POST", "/api/decisions/decided-1/resume", {"reason": "x"}),
     ("PUT", f"/compat/uplift/bugs/{BUG}", []),
@@ -310,6 +330,7 @@ async def test_the_live_stream_tells_of_it_only_to_those_who_may_see_it(
             assert (await service.put("/api/trials", TrialsReport(trials=(trial,)))).status_code == 204
             assert (await service.put("/api/board/lists", again)).status_code == 204
             await service.by("reader").delete("/api/decisions/decided-1")
+            await service.by("reader").delete("/api/decisions/decided-2")
             await service.by("reader").post(f"/api/requests/{UID}/wishes", json={"kind": "bug"})
             report = BugsReport(
                 round="r2", bugs=(make_bug(101, make_request(101), digest="d2", read_at=later),)

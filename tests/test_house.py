@@ -41,7 +41,7 @@ ARROWS: dict[str, set[str]] = {
     "__main__": {"cli"},
 }
 # only the demo, and what it builds the world from, may know the world
-WORLD_VISITORS = {"cli/demo.py", "cli/demo_listener.py", "cli/demo_releases.py"}
+WORLD_VISITORS = {"cli/demo.py", "cli/demo_clients.py", "cli/demo_listener.py", "cli/demo_releases.py"}
 
 # library -> rooms that may import it
 LIBRARY_DOORS: dict[str, set[str]] = {

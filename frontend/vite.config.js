@@ -2,7 +2,7 @@ import { readFileSync } from "node:fs";
 import { svelte } from "@sveltejs/vite-plugin-svelte";
 import { defineConfig } from "vite";
 
-const BASE = /node_modules(?!.*(bindings.|src.reactivity|blocks.html|blocks.svelte|css-props|transitions|legacy))|preload-helper|lib.(api|facts|router|live|keys|clock|me|toasts|Lazy|Icon|Skeleton)\b|board.(rows|look)\b/;
+const BASE = /node_modules(?!.*(bindings.|src.reactivity|blocks.html|blocks.svelte|css-props|transitions|legacy))|preload-helper|lib.(api|facts|router|live|keys|clock|me|toasts|neighbours|html|Header|LiveIndicator|Lazy|Icon|Skeleton)\b|src.(App|routes)\b|board.(rows|look)\b/;
 
 /** The shell is painted from one answer: its style and its icons are in it, so no request comes before them. */
 function shell() {

@@ -76,6 +76,7 @@ TABLE: dict[tuple[str, str], tuple[dict[str | None, object], dict[str | None, ob
     ("GET", "/api/board/{train:str}/json"): READ,
     ("GET", "/api/board/{train:str}/rss"): READ,
     ("GET", "/api/board/{train:str}/atom"): READ,
+    ("GET", "/api/search"): READ,
     ("GET", "/api/views"): (USERS, USERS),
     ("PUT", "/api/views/{uid:str}"): (USERS, USERS),
     ("DELETE", "/api/views/{uid:str}"): (USERS, USERS),

@@ -216,6 +216,7 @@ QUERIES = {
     "/api/requests": ("", "?state=all", "?outcome=conflict", f"?bug={BUG}"),
     "/api/decisions": ("", f"?request={UID}", f"?bug={LISTED}"),
     "/api/events": ("", f"?q={BUG}"),
+    "/api/search": (f"?q={MARK}", f"?q={BUG}", "?q=1"),
     "/api/board/{train:str}/csv": ("", "?security=yes", f"?q={BUG}"),
     "/api/board/{train:str}/rss": ("", "?security=yes", f"?q={BUG}"),
 }

@@ -999,6 +999,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/search": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Requests and listed bugs of every train by words of bug, people, form, patches and files */
+        get: operations["get_api_search"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/sources": {
         parameters: {
             query?: never;
@@ -4317,6 +4334,42 @@ export interface components {
             errors: Record<string, never>[];
         };
         /**
+         * SearchAnswer
+         * @description GET /api/search. more: there are more than are told.
+         */
+        SearchAnswer: {
+            hits: components["schemas"]["SearchHit"][];
+            more: boolean;
+        };
+        /**
+         * SearchHit
+         * @description A request that holds the words, or (request null) a bug on one of a train's lists.
+         *
+         *         title: of the train. state: null without a request; is_open: whether it is on the board still. where: the
+         *         list's title, null for a request. found_in: where the words stand.
+         */
+        SearchHit: {
+            bug: number;
+            summary: string;
+            product: string;
+            component: string;
+            is_restricted: boolean;
+            train: string;
+            title: string;
+            request: string | null;
+            state: components["schemas"]["RequestState"] | null;
+            is_open: boolean;
+            list: components["schemas"]["ListName"] | null;
+            where: string | null;
+            found_in: components["schemas"]["FoundIn"][];
+        };
+        /**
+         * FoundIn
+         * @description Where a word stands. BUG: number, summary, component, keywords. FORM: also names of the patches.
+         * @enum {unknown}
+         */
+        FoundIn: "bug" | "files" | "form" | "people";
+        /**
          * SourcesAnswer
          * @description The sources. alive_at: when a listener last lived; is_alive: whether that is lately; oldest: seconds it
          *         waits, 0 when none does; failed: tasks that failed within a day, and what is in quarantine.
@@ -5772,6 +5825,7 @@ export interface operations {
                 request?: string;
                 bug?: number;
                 mine?: boolean;
+                state?: "changed" | "done" | "dropped" | "held" | "stuck" | "undone" | "writing";
                 limit?: number;
             };
             header?: never;
@@ -10562,6 +10616,80 @@ export interface operations {
             };
             /** @description Unprocessable Entity */
             422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["shipit.web.problems.Problem"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["shipit.web.problems.Problem"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["shipit.web.problems.Problem"];
+                };
+            };
+        };
+    };
+    get_api_search: {
+        parameters: {
+            query: {
+                q: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Requests and listed bugs of every train by words of bug, people, form, patches and files */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SearchAnswer"];
+                };
+            };
+            /** @description What you have is still what is there */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["shipit.web.problems.Problem"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["shipit.web.problems.Problem"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
                 headers: {
                     [name: string]: unknown;
                 };

@@ -11,7 +11,7 @@ import pytest
 
 from git_builder import Repo, numbered, run_git
 from shipit.merge.store import Known, Merge
-from shipit.vcs import candidates
+from shipit.vcs import candidates, change_stream
 from shipit.vcs.candidates import Candidates
 from shipit.vcs.ground import GitGround
 from shipit.vcs.merging import Merger, accepts_trees, git_version
@@ -160,3 +160,23 @@ async def test_a_look_that_is_given_up_keeps_what_it_read(
         await whole.follow(shadow, [repo.id("main")])
         assert [index.at(place) for place in range(4)] == [whole.at(place) for place in range(4)]
         assert index.tips == whole.tips == {repo.id("main")}
+
+
+async def test_lines_of_a_change_of_many_files_are_read_when_they_are_asked_for(
+    repo: Repo, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(change_stream, "MOST_PATHS", 1)
+    many = repo.commit(
+        "Bug 9", {"c.txt": numbered(20, l2="many", l4="x", l15="z"), "bin": b"\0\3", "new": b"n\n"}
+    )
+    few = repo.commit("Bug 10", {"c.txt": numbered(20, l2="few", l4="x", l15="z")})
+    async with GitGround(repo.path, index=None, scratch=repo.path.parent / "scratch") as ground:
+        one, other = await ground.entries([many, few])
+        assert (one.lines, other.lines) == (None, 2) and one.patch and one.patch != other.patch
+        of_many = next(c for c in ground.history.changes(b"c.txt") if c.position == one.position)
+        assert of_many.spans is None
+        assert await ground.spans(of_many) == ((1, 2, 1, 2),)
+        (added,) = ground.history.changes(b"new")
+        assert await ground.spans(added) == ((0, 0, 0, 1),)
+        assert await ground.spans(ground.history.changes(b"bin")[-1]) is None
+        assert await ground.weight([one, other, one]) == [3, 2, 3]

@@ -93,7 +93,8 @@ async def advise(
         return Advice(outcome=outcome, reason=found.reason or _MERGED[outcome], merges=found.merges)
     neighbours = await neighbours_of(ground, found.first)
     is_verified = found.verdict is Verdict.FOUND
-    named = _named(found.prerequisites, series, states or {})
+    lines = await ground.weight(found.prerequisites)
+    named = _named(found.prerequisites, lines, series, states or {})
     blockers = [] if is_verified else await in_the_way(ground, found)
     return Advice(
         outcome=outcome,
@@ -131,7 +132,7 @@ async def neighbours_of(ground: Ground, stop: Stop | None) -> list[KeepBoth] | N
 
 
 def _named(
-    entries: Sequence[Entry], series: Sequence[Entry], states: Mapping[str, str]
+    entries: Sequence[Entry], lines: Sequence[int], series: Sequence[Entry], states: Mapping[str, str]
 ) -> tuple[Prerequisite, ...]:
     own = {path for entry in series for path in entry.paths}
     return tuple(
@@ -139,12 +140,12 @@ def _named(
             revision=entry.id,
             bug=entry.bug,
             subject=entry.subject,
-            lines=entry.lines,
+            lines=count,
             files=len(set(entry.paths) - own),
             state=states.get(entry.id),
             author=entry.author,
         )
-        for entry in entries
+        for entry, count in zip(entries, lines, strict=True)
     )
 
 

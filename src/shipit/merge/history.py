@@ -60,7 +60,7 @@ class Entry(msgspec.Struct, frozen=True):
 
     tree, base: ids of its tree and of its first parent's (None: of no known tree, or a merge). parents:
     positions, those outside of the index left out. paths: which it changes; old_paths: what those that it
-    renames were called; lines: how many it adds and removes.
+    renames were called; lines: how many it adds and removes, None where the index does not say.
     """
 
     position: int
@@ -76,7 +76,7 @@ class Entry(msgspec.Struct, frozen=True):
     said: Said
     patch: bytes
     paths: tuple[bytes, ...]
-    lines: int
+    lines: int | None
     old_paths: tuple[bytes, ...] = ()
 
     @property

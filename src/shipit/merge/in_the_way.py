@@ -64,7 +64,7 @@ async def _owners(ground: Ground, search: Search, stop: Stop, path: bytes) -> li
         base, ours, theirs = (text or b"" for text in texts)
         if all(text is not None and b"\0" not in text[:8000] for text in texts):
             ranges = _ranges_in_ours(differing(base, ours), differing(base, theirs))
-            owners = _walk(history, path, ranges, search)
+            owners = await _walk(ground, path, ranges, search)
             if owners:
                 return [(position, How.REGION) for position in owners]
     names = {path, *_former_names(history, path, search.own)}
@@ -115,8 +115,9 @@ def _ranges_in_ours(
     return []
 
 
-def _walk(history: History, path: bytes, ranges: Sequence[Range], search: Search) -> list[int]:
+async def _walk(ground: Ground, path: bytes, ranges: Sequence[Range], search: Search) -> list[int]:
     """The train's own commits that wrote the ranges, newest first; what was tried first is looked through."""
+    history = ground.history
     tried = {entry.position for entry in search.prerequisites}
     order = [
         change
@@ -131,12 +132,13 @@ def _walk(history: History, path: bytes, ranges: Sequence[Range], search: Search
         if change.path != path:
             continue
         is_own = change.position in search.own
-        if change.spans is None:
+        spans = await ground.spans(change)
+        if spans is None:
             if is_own and change.status != "X":
                 found.append(change.position)
                 break
             continue
-        left, is_touched = before(left, change.spans, keeps=not is_own)
+        left, is_touched = before(left, spans, keeps=not is_own)
         if is_touched and is_own:
             found.append(change.position)
         if change.old_path != path:

@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping, Sequence
 
 from shipit.merge.history import Entry, History
 from shipit.merge.prerequisites import Ground
-from shipit.merge.regions import Change
+from shipit.merge.regions import Change, Span
 from shipit.merge.store import Merge, Merged
 
 
@@ -37,6 +37,14 @@ class Overlay:
     async def settled(self, merged: Merged, contents: Mapping[bytes, bytes]) -> str | None:
         """The tree of a conflicting merge with these contents in the places of its conflicts; None if not."""
         return await self._ground.settled(merged, contents)
+
+    async def spans(self, change: Change) -> Sequence[Span] | None:
+        """The differing places of a change; None when nobody can know them."""
+        return await self._ground.spans(change)
+
+    async def weight(self, entries: Sequence[Entry]) -> list[int]:
+        """How many lines each commit adds and removes."""
+        return await self._ground.weight(entries)
 
     def find(self, id_: str) -> Entry | None:
         """The commit with a full id, or the draft of that name."""

@@ -12,7 +12,7 @@ import msgspec
 from shipit.merge.conflicts import Side
 from shipit.merge.history import Entry, History, Twins, changes_by
 from shipit.merge.keeping import prefer_ours
-from shipit.merge.regions import Change, Range, before, differing, meeting
+from shipit.merge.regions import Change, Range, Span, before, differing, meeting
 from shipit.merge.store import Merge, Merged
 
 MOST_MERGES = 60
@@ -43,6 +43,12 @@ class Ground(Protocol):
 
     async def settled(self, merged: Merged, contents: Mapping[bytes, bytes]) -> str | None:
         """The tree of a conflicting merge with these contents in the places of its conflicts; None if not."""
+
+    async def spans(self, change: Change) -> Sequence[Span] | None:
+        """The differing places of a change, read now if the index has not; None when nobody can know them."""
+
+    async def weight(self, entries: Sequence[Entry]) -> list[int]:
+        """How many lines each commit adds and removes; 0 for what cannot be read."""
 
 
 class Verdict(StrEnum):
@@ -330,7 +336,7 @@ class _Searcher:
                 base, ours, theirs = (text or b"" for text in texts)
                 mine, yours = differing(base, ours), differing(base, theirs)
                 for ranges in meeting_places(mine, yours):
-                    if found := self._walk(name, ranges, stop, members):
+                    if found := await self._walk(name, ranges, stop, members):
                         return found
                 return self._all_on(name, stop, members)
         # a name that only the merge's guess of a rename brought in may have a history of its own
@@ -360,7 +366,7 @@ class _Searcher:
             and (change.position in self.candidates or change.position in self._own_positions)
         ]
 
-    def _walk(self, path: bytes, ranges: Sequence[Range], stop: Stop, members: set[int]) -> set[int]:
+    async def _walk(self, path: bytes, ranges: Sequence[Range], stop: Stop, members: set[int]) -> set[int]:
         """Go back from the base through what changed the path: who wrote (or emptied) the ranges?"""
         found: set[int] = set()
         left = list(ranges)
@@ -370,11 +376,12 @@ class _Searcher:
             if change.path != path or change.status == "X":
                 continue
             is_open = self._is_open(change.position, members)
-            if change.spans is None:
+            spans = await self._ground.spans(change)
+            if spans is None:
                 if is_open:
                     return found | {change.position}
                 continue
-            left, is_touched = before(left, change.spans, keeps=not is_open)
+            left, is_touched = before(left, spans, keeps=not is_open)
             if is_touched and is_open:
                 found.add(change.position)
             if change.status == "A":

@@ -26,7 +26,7 @@ MOST_COMMITS = 60_000
 _CHUNK = 500
 # Commits that are kept together: what is read of them is not read again, whatever comes then.
 _BLOCK = 2000
-_FORMAT = b"shipit-candidates-1\n"
+_FORMAT = b"shipit-candidates-2\n"
 _FIELDS = "%H%x00%P%x00%T%x00%an <%ae>%x00%at%x00%ct%x00%B"
 _LONGEST_MESSAGE = 8192
 
@@ -54,7 +54,7 @@ class _Row(msgspec.Struct, frozen=True, array_like=True):
     subject: str
     said: Said
     patch: bytes
-    lines: int
+    lines: int | None
     files: tuple[_File, ...]
 
 

@@ -12,14 +12,19 @@ from types import TracebackType
 
 from shipit.errors import CommandFailed, InvalidInput
 from shipit.merge.history import Entry
+from shipit.merge.regions import Change, Span, differing
 from shipit.merge.store import Known, Merge, Merged, Unknown
 from shipit.vcs.candidates import MOST_COMMITS, Candidates
+from shipit.vcs.change_stream import count_lines
 from shipit.vcs.merging import accepts_trees, git_version
 from shipit.vcs.objects import look_up
 from shipit.vcs.packs import write_pack
 from shipit.vcs.pipes import BlobPipe, MergePipe
 from shipit.vcs.shadow import Shadow, git_directory
 from shipit.vcs.trees import NoFolder, entry_at, folder_names, parse_tree, write_tree
+
+# Differing places of changes that the index does not hold.
+MOST_REMEMBERED = 20_000
 
 
 def kept_index(repo: Path) -> Path:
@@ -48,6 +53,8 @@ class GitGround:
         if not isinstance(index, Candidates):
             index = Candidates(kept=index, most_commits=most_commits)
         self._history = index
+        self._spans: dict[tuple[bytes, bytes], tuple[Span, ...] | None] = {}
+        self._lines: dict[str, int] = {}
         self._stack = AsyncExitStack()
         self.version = ""
 
@@ -108,6 +115,32 @@ class GitGround:
             return write_tree(self._shadow, folders, changes)
         except (CommandFailed, NoFolder, OSError):
             return None
+
+    async def spans(self, change: Change) -> Sequence[Span] | None:
+        """The differing places of a change, read now if the index has not; None when nobody can know them."""
+        if change.spans is not None or change.status in "XT":
+            return change.spans
+        key = (change.old, change.new)
+        if key not in self._spans:
+            if len(self._spans) >= MOST_REMEMBERED:
+                self._spans.clear()
+            old, new = await self._sides(change)
+            is_text = old is not None and new is not None and b"\0" not in old[:8000] + new[:8000]
+            self._spans[key] = differing(old or b"", new or b"") if is_text else None
+        return self._spans[key]
+
+    async def _sides(self, change: Change) -> tuple[bytes | None, bytes | None]:
+        names = [side.hex() for side in (change.old, change.new) if any(side)]
+        found = iter(await self._blobs.read(names))
+        old, new = (next(found) if any(side) else b"" for side in (change.old, change.new))
+        return old, new
+
+    async def weight(self, entries: Sequence[Entry]) -> list[int]:
+        """How many lines each commit adds and removes; 0 for what cannot be read."""
+        unknown = {one.id for one in entries if one.lines is None and one.id not in self._lines}
+        if unknown:
+            self._lines |= await count_lines(self._shadow, sorted(unknown))
+        return [self._lines.get(one.id, 0) if one.lines is None else one.lines for one in entries]
 
     async def entries(self, names: Sequence[str], *, also: Collection[str] = ()) -> list[Entry]:
         """The commits that revisions name, after a look at what is new below them (and below `also`).

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from itertools import combinations
 
 import msgspec
@@ -111,36 +111,43 @@ class _Planner:
         self._memory = memory
         self._uplifts = sorted(uplifts, key=lambda uplift: uplift.position)
         self._tree = tree
+        # What became of an uplift while nothing that concerns it had landed: alone it would be the same.
+        self._free: dict[str, _Try] = {}
 
     async def run(self) -> Plan:
         start = self._memory.merges
-        alone = {uplift.name: await self._on(uplift, self._tree) for uplift in self._uplifts}
-        steps, waiting = await self._sequence(alone)
+        steps, waiting = await self._sequence()
         landed = {step.uplift.name for step in steps}
         conflicts = []
         for uplift in self._uplifts:
-            if uplift.name in landed and alone[uplift.name].tree is None:
+            if uplift.name in landed and (await self._alone(uplift)).tree is None:
                 conflicts.append(await self._needs(uplift, steps))
-        conflicts += [await self._excluded(uplift, alone[uplift.name], steps) for uplift in waiting]
-        warnings = await self._warnings(alone)
+        conflicts += [await self._excluded(uplift, steps) for uplift in waiting]
+        warnings = await self._warnings()
         return Plan(tuple(steps), tuple(conflicts), tuple(warnings), self._memory.merges - start)
 
-    async def _sequence(self, alone: Mapping[str, _Try]) -> tuple[list[Landed], list[Uplift]]:
+    async def _sequence(self) -> tuple[list[Landed], list[Uplift]]:
         """Main's order first; those that conflicted again, as long as one more of them merges.
 
         What conflicted goes on to do so while nothing lands that shares a path with it or with its conflict.
         """
         steps: list[Landed] = []
         # how many steps there were when an uplift last conflicted, and how it did
-        failed = {name: (0, tried) for name, tried in alone.items() if tried.tree is None}
+        failed: dict[str, tuple[int, _Try]] = {}
         tree, waiting, is_moving = self._tree, list(self._uplifts), True
         while waiting and is_moving:
             is_moving, rest = False, []
             for uplift in waiting:
+                if uplift.name not in failed and any(_concerns(step.uplift, uplift) for step in steps):
+                    alone = self._free[uplift.name] = await self._on(uplift, self._tree)
+                    if alone.tree is None:
+                        failed[uplift.name] = (0, alone)
                 if uplift.name in failed and not _may_merge_now(uplift, *failed[uplift.name], steps):
                     rest.append(uplift)
                     continue
                 tried = await self._on(uplift, tree)
+                if tried.tree is not None or not _may_merge_now(uplift, 0, tried, steps):
+                    self._free.setdefault(uplift.name, tried)
                 if tried.tree is None:
                     failed[uplift.name] = (len(steps), tried)
                     rest.append(uplift)
@@ -149,6 +156,10 @@ class _Planner:
                 tree, is_moving = tried.tree, True
             waiting = rest
         return steps, waiting
+
+    async def _alone(self, uplift: Uplift) -> _Try:
+        """What becomes of an uplift without the others; its tree may be upon others that do not matter."""
+        return self._free.get(uplift.name) or await self._on(uplift, self._tree)
 
     async def _on(self, uplift: Uplift, tree: str) -> _Try:
         for entry in sorted(uplift.entries, key=lambda one: one.position):
@@ -178,6 +189,9 @@ class _Planner:
             if step.uplift.name == uplift.name:
                 break
             before.append(step.uplift)
+        for other in [one for one in reversed(before) if one.paths & uplift.paths][:MOST_TRIES]:
+            if (await self._all_on([other, uplift])).tree is not None:
+                return _after(uplift, [other])
         needed = _related(uplift, before)
         if (await self._all_on([*needed, uplift])).tree is None:
             needed = before
@@ -185,13 +199,11 @@ class _Planner:
             fewer = [one for one in needed if one is not other]
             if (await self._all_on([*fewer, uplift])).tree is not None:
                 needed = fewer
-        names = tuple(one.name for one in needed)
-        return Blocked(
-            uplift.name, names, f"conflicts alone, merges cleanly with {', '.join(names)} landed first", True
-        )
+        return _after(uplift, needed)
 
-    async def _excluded(self, uplift: Uplift, alone: _Try, steps: Sequence[Landed]) -> Blocked:
+    async def _excluded(self, uplift: Uplift, steps: Sequence[Landed]) -> Blocked:
         """Why an uplift merges nowhere in the plan."""
+        alone = await self._alone(uplift)
         if alone.tree is None:
             paths = ", ".join(conflict.path for conflict in alone.conflicts[:3])
             reason = alone.reason or f"conflicts in {paths}, alone and after the others"
@@ -211,14 +223,16 @@ class _Planner:
             False,
         )
 
-    async def _warnings(self, alone: dict[str, _Try]) -> list[Crossing]:
+    async def _warnings(self) -> list[Crossing]:
         """Pairs that merge in both orders, and leave different trees: one undoes or changes the other."""
         warnings: list[Crossing] = []
         for one, other in combinations(self._uplifts, 2):
             # without a common path the order cannot matter: every sampled pair of the study agreed
             if not one.paths & other.paths:
                 continue
-            first, second = alone[one.name].tree, alone[other.name].tree
+            if (await self._alone(one)).tree is None or (await self._alone(other)).tree is None:
+                continue
+            first, second = [(await self._on(each, self._tree)).tree for each in (one, other)]
             if first is None or second is None:
                 continue
             forth, back = await self._on(other, first), await self._on(one, second)
@@ -231,6 +245,21 @@ class _Planner:
             )
             warnings.append(Crossing(one.name, other.name, text))
         return warnings
+
+
+def _after(uplift: Uplift, needed: Sequence[Uplift]) -> Blocked:
+    names = tuple(one.name for one in needed)
+    reason = f"conflicts alone, merges cleanly with {', '.join(names)} landed first"
+    return Blocked(uplift.name, names, reason, True)
+
+
+def _concerns(landed: Uplift, uplift: Uplift) -> bool:
+    """Whether an uplift might fare otherwise because of another that landed before it."""
+    if not landed.paths.isdisjoint(uplift.paths):
+        return True
+    # a folder that was moved may draw along what is added there, and what is beside it
+    moved = {old.rsplit(b"/", 2)[0] + b"/" for entry in landed.entries for old in entry.old_paths}
+    return any(path.startswith(folder) for path in uplift.paths for folder in moved)
 
 
 def _may_merge_now(uplift: Uplift, count: int, failed: _Try, steps: Sequence[Landed]) -> bool:

@@ -208,6 +208,20 @@ class TrainRule(_Section, frozen=True, kw_only=True):
     next_build_at: Annotated[str | None, Meta(description="… and its time (RFC 3339)")] = None
 
 
+class ReleaseKind(_Section, frozen=True, kw_only=True):
+    """A kind of release that people start by its name: a template, and what of its values never changes."""
+
+    name: Annotated[str, Meta(min_length=1, max_length=64, description="What people choose it by")]
+    template: Annotated[str, Meta(description="Template of its pipelines, as `GET /api/templates` has them")]
+    product: Annotated[str, Meta(description="Product, as scopes spell it")]
+    train: Annotated[
+        str | None, Meta(description="Train whose approved uplifts it waits for; None: for none")
+    ] = None
+    values: Annotated[
+        dict[str, Any], Meta(description="Values of the template: hook, signers, rollout and so on")
+    ] = {}
+
+
 class Bot(_Section, frozen=True, kw_only=True):
     """The uplift bot."""
 
@@ -353,6 +367,7 @@ class Settings(_Section, frozen=True, kw_only=True):
     decisions: Decisions = Decisions()
     repositories: tuple[Repository, ...] = ()
     trains: tuple[TrainRule, ...] = ()
+    releases: tuple[ReleaseKind, ...] = ()
     sources: Annotated[tuple[dict[str, Any], ...], Meta(description="What the listener hears")] = ()
     routes: Annotated[tuple[dict[str, Any], ...], Meta(description="What the listener triggers")] = ()
     hooks: Annotated[
@@ -436,6 +451,7 @@ def load(environ: Mapping[str, str], *, fetch_secret: FetchSecret | None = None)
         parts[name] = _convert(raw.pop(name, {}), kind, name, resolve, problems)
     repositories = _rows(raw.pop("repositories", []), Repository, "repositories", resolve, problems)
     trains = _rows(raw.pop("trains", []), TrainRule, "trains", resolve, problems)
+    releases = _rows(raw.pop("releases", []), ReleaseKind, "releases", resolve, problems)
     for name in ("sources", "routes", "hooks"):
         parts[name] = _converted(raw.pop(name, ()), tuple[dict[str, Any], ...], name, problems)
     keys = raw.pop("secret_key", ())
@@ -445,11 +461,14 @@ def load(environ: Mapping[str, str], *, fetch_secret: FetchSecret | None = None)
     parts["instance"] = _converted(raw.pop("instance", "testing"), Instance, "instance", problems)
     problems += [f"{unknown}: unknown setting" for unknown in raw]
     _check_names(repositories, trains, problems)
+    kinds = [one.name for one in releases.values() if one is not None]
+    problems += [f"releases: the name {n!r} is given twice" for n in _repeated(kinds)]
     if problems:
         raise BadSettings(problems)
     return Settings(
         repositories=tuple(one for one in repositories.values() if one is not None),
         trains=tuple(one for one in trains.values() if one is not None),
+        releases=tuple(one for one in releases.values() if one is not None),
         **parts,
     )
 

@@ -21,17 +21,23 @@ from fixtures_web import KEY, running
 from shipit.cli.pipeline import sign
 from shipit.cli.pipeline_verbs import pipeline
 from shipit.errors import InvalidInput, Missing, NotAllowed, Refused
+from shipit.settings import ReleaseKind
 
 ENGINEER = ("project:shipit:user", "project:shipit:pipeline/*", "project:shipit:sign/releng")
-
-
+BETA = ReleaseKind(
+    name="beta",
+    template="beta",
+    product="firefox",
+    values={"hook": {"group": "g", "id": "h"}, "signers": [{"relman": 1}]},
+)
 Run = Callable[..., Awaitable[Result]]
 
 
 @contextlib.asynccontextmanager
 async def commands(database: Database) -> AsyncIterator[tuple[Bench, Run]]:
     """A service, and its commands run against it as the release engineer, or another."""
-    async with running(database) as service, benched(database) as bench:
+    settings = {"releases": (BETA,)}
+    async with running(database, settings=settings) as service, benched(database) as bench:
         service.auth.people = {"engineer": ENGINEER, "user": ("project:shipit:user",)}
         # The test's service has its port from the system, so its public URL is known only now.
         service.app.state.house.gate._public = urlsplit(service.url)
@@ -80,6 +86,20 @@ async def test_create_show_skip_sign_and_cancel(database: Database, tmp_path: Pa
         assert "p: cancelled" in (await run(pipeline, "cancel", "p")).output
         stopped = await run(pipeline, "stop", "--product", "firefox", "--reason", "crashes")
         assert stopped.output.startswith("stopped: stop-")
+        assert "firefox: crashes (engineer, " in (await run(pipeline, "stops")).output
+
+
+async def test_a_release_is_started_by_its_kind(database: Database) -> None:
+    async with commands(database) as (_, run):
+        shown = await run(pipeline, "kinds")
+        assert "beta (firefox): A beta: promote, push, ship\n  the last one: none\n" in shown.output
+        assert "signed by 1 of relman" in shown.output
+        words = ("start", "beta", "--version", "147.0b1", "--revision", "abc", "--format", "json")
+        assert _json(await run(pipeline, *words))["uid"] == "firefox-147.0b1-build1"
+        assert _json(await run(pipeline, *words))["uid"] == "firefox-147.0b1-build1"
+        assert isinstance((await run(pipeline, *words, who="user")).exception, NotAllowed)
+        lacking = await run(pipeline, "start", "beta", "--version", "147.0b1")
+        assert isinstance(lacking.exception, InvalidInput) and "revision" in str(lacking.exception)
 
 
 async def test_what_the_page_does_to_steps_phases_and_rollouts_the_command_does(database: Database) -> None:

@@ -123,6 +123,8 @@ TABLE: dict[tuple[str, str], tuple[dict[str | None, object], dict[str | None, ob
     ("GET", "/steps/{kind:str}/{uid:str}/status"): READ,
     ("PUT", "/steps/{kind:str}/{uid:str}/sign"): (USERS, USERS),
     ("GET", "/api/releases"): READ,
+    ("POST", "/api/releases"): (USERS, USERS),
+    ("GET", "/api/release-kinds"): READ,
     ("GET", "/api/releases/{uid:str}"): READ,
     ("GET", "/api/pipelines/{uid:str}/steps/{step:str}"): READ,
     ("GET", "/api/pipelines/{uid:str}/uplifts"): READ,

@@ -829,6 +829,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/release-kinds": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Kinds of releases that may be started */
+        get: operations["get_api_release_kinds"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/releases": {
         parameters: {
             query?: never;
@@ -839,7 +856,8 @@ export interface paths {
         /** Pipelines, the newest first */
         get: operations["get_api_releases"];
         put?: never;
-        post?: never;
+        /** Start a release: its build number and uid are given out here */
+        post: operations["post_api_releases"];
         delete?: never;
         options?: never;
         head?: never;
@@ -3553,6 +3571,35 @@ export interface components {
             sentence: string;
         };
         /**
+         * KindView
+         * @description A kind of release, for whoever would start one.
+         *
+         *         wants: what they must say. version: as the calendar has it, where it does. steps: what happens, in order
+         *         and in words. has_build: whether it gets a build number. why_not: why they may not, empty when they may.
+         */
+        KindView: {
+            name: string;
+            description: string;
+            template: string;
+            product: string;
+            train: string | null;
+            wants: string[];
+            version: string;
+            steps: string[];
+            has_build: boolean;
+            last: components["schemas"]["Last"] | null;
+            why_not: string;
+        };
+        /**
+         * Last
+         * @description The newest release of a kind.
+         */
+        Last: {
+            uid: string;
+            version: string;
+            build: number | null;
+        };
+        /**
          * Lines
          * @description Some pipelines, the newest first; next: give it as `after` for more, null at the end.
          */
@@ -3595,6 +3642,19 @@ export interface components {
          * @enum {unknown}
          */
         Tone: "bad" | "mute" | "ok" | "run" | "warn";
+        /**
+         * StartBody
+         * @description Which kind, of which version, out of which revision. values: others of its template.
+         */
+        StartBody: {
+            kind: string;
+            /** @default  */
+            version: string;
+            /** @default  */
+            revision: string;
+            /** @default {} */
+            values: Record<string, never>;
+        };
         /**
          * Release
          * @description Everything the page of a pipeline shows.
@@ -9743,6 +9803,78 @@ export interface operations {
             };
         };
     };
+    get_api_release_kinds: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Kinds of releases that may be started */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["KindView"][];
+                };
+            };
+            /** @description What you have is still what is there */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["shipit.web.problems.Problem"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["shipit.web.problems.Problem"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["shipit.web.problems.Problem"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["shipit.web.problems.Problem"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["shipit.web.problems.Problem"];
+                };
+            };
+        };
+    };
     get_api_releases: {
         parameters: {
             query?: {
@@ -9793,6 +9925,138 @@ export interface operations {
             };
             /** @description Forbidden */
             403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["shipit.web.problems.Problem"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["shipit.web.problems.Problem"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["shipit.web.problems.Problem"];
+                };
+            };
+        };
+    };
+    post_api_releases: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["StartBody"];
+            };
+        };
+        responses: {
+            /** @description Start a release: its build number and uid are given out here */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Described"];
+                };
+            };
+            /** @description Created */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["shipit.web.problems.Problem"];
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["shipit.web.problems.Problem"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["shipit.web.problems.Problem"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["shipit.web.problems.Problem"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["shipit.web.problems.Problem"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["shipit.web.problems.Problem"];
+                };
+            };
+            /** @description Precondition Failed */
+            412: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["shipit.web.problems.Problem"];
+                };
+            };
+            /** @description Request Entity Too Large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["shipit.web.problems.Problem"];
+                };
+            };
+            /** @description Unsupported Media Type */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["shipit.web.problems.Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
                 headers: {
                     [name: string]: unknown;
                 };

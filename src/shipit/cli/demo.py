@@ -175,6 +175,7 @@ def _settings(world: World, seeded: tuple[Seeded, str], url: str, *, port: int, 
             balrog_token=Secret(demo_releases.BALROG_TOKEN),
         ),
         decisions=Decisions(enabled=True),
+        releases=demo_releases.KINDS,
         secret_key=(Secret(secrets.token_urlsafe(32)),),
     )
 

@@ -15,6 +15,7 @@ from shipit.actions.persons import Actor, actor
 from shipit.errors import Missing, ShipitError
 from shipit.pipeline.states import Event, State
 from shipit.pipeline.types import Facts
+from shipit.settings import ReleaseKind
 from shipit.storage import invented, pipelines, rounds, steps
 from shipit.storage.pool import Connection, Database
 from shipit.world import people
@@ -43,6 +44,29 @@ MINUTES = {
     "publish": 30.0,
     "shipped": 3.0,
 }
+_HOOK = {"group": HOOK[0], "id": HOOK[1]}
+KINDS = (
+    ReleaseKind(
+        name="beta",
+        template="beta",
+        product="firefox",
+        train="beta",
+        values={"hook": _HOOK, "signers": [{"relman": 1}], "qa": "qe", "phase_hours": 12},
+    ),
+    ReleaseKind(
+        name="release candidate",
+        template="release-candidate",
+        product="firefox",
+        values={"hook": _HOOK, "signers": [{"relman": 2}, {"relman": 1, "releng": 1}], "qa": "qe"},
+    ),
+    ReleaseKind(
+        name="merge day",
+        template="merge-day",
+        product="firefox",
+        values={"hook": _HOOK, "signers": [{"relman": 1, "releng": 1}]},
+    ),
+)
+"""What its people may start."""
 
 
 def definition(train: str, version: str, build: int, mapping: str) -> dict[str, Any]:

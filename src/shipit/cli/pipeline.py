@@ -63,6 +63,44 @@ def create(uid: str, file: Path, template: str | None, shape: str) -> None:
 
 
 @pipeline.command()
+@shape_option
+def kinds(shape: str) -> None:
+    """Which kinds of releases may be started, and what happens in each."""
+    found = ask("GET", "/api/release-kinds")
+    if shape == "json":
+        click.echo(msgspec.json.encode(found).decode())
+        return
+    for kind in found:
+        click.echo(f"{kind['name']} ({kind['product']}): {kind['description']}")
+        last = kind["last"]
+        click.echo(f"  the last one: {last['uid'] if last else 'none'}")
+        for number, step in enumerate(kind["steps"], start=1):
+            click.echo(f"  {number:2}. {step}")
+        if kind["why_not"]:
+            click.echo(f"  you may not start one: {kind['why_not']}")
+
+
+@pipeline.command()
+@click.argument("kind")
+@click.option("--version", default="", help="Such as 147.0b3 (default: the calendar's, where it has one).")
+@click.option("--revision", default="", help="The commit that is built.")
+@click.option(
+    "--values",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="JSON object: other values of the kind's template.",
+)
+@shape_option
+def start(kind: str, version: str, revision: str, values: Path | None, shape: str) -> None:
+    """Start a release of KIND; build number and uid are given out by Ship It.
+
+    A revision that is being built already is not built twice: its build is shown.
+    """
+    more = _read(values) if values is not None else {}
+    body = {"kind": kind, "version": version, "revision": revision, "values": more}
+    show_answer(ask("POST", "/api/releases", body, what="release"), shape)
+
+
+@pipeline.command()
 @click.argument("uid")
 @shape_option
 def show(uid: str, shape: str) -> None:
@@ -99,36 +137,6 @@ def cancel(uid: str, shape: str) -> None:
 
 @pipeline.command()
 @click.argument("uid")
-@click.argument("step")
-@because_option
-@shape_option
-def retry(uid: str, step: str, reason: str, shape: str) -> None:
-    """Try a failed step once more."""
-    _change(uid, step, "retry", reason, shape)
-
-
-@pipeline.command()
-@click.argument("uid")
-@click.argument("step")
-@click.option("--reason", required=True, help="Why, in words.")
-@shape_option
-def skip(uid: str, step: str, reason: str, shape: str) -> None:
-    """Go on without a step; the reason is on record."""
-    _change(uid, step, "skip", reason, shape)
-
-
-@pipeline.command()
-@click.argument("uid")
-@click.argument("step")
-@because_option
-@shape_option
-def release(uid: str, step: str, reason: str, shape: str) -> None:
-    """Let a step go that a person must release."""
-    _change(uid, step, "release", reason, shape)
-
-
-@pipeline.command()
-@click.argument("uid")
 @because_option
 @shape_option
 def hold(uid: str, reason: str, shape: str) -> None:
@@ -144,6 +152,20 @@ def stop(product: str, phase: str, reason: str) -> None:
     """Stop a product's phase, or everything, at once. Going on again is signed."""
     made = ask("POST", "/api/stops", {"product": product, "phase": phase, "reason": reason})
     click.echo(f"stopped: {made['uid']}")
+
+
+@pipeline.command()
+@shape_option
+def stops(shape: str) -> None:
+    """What is stopped, by whom and why."""
+    found = ask("GET", "/api/stops")
+    if shape == "json":
+        click.echo(msgspec.json.encode(found).decode())
+        return
+    for each in found:
+        where = "/".join(part for part in (each["product"], each["phase"]) if part) or "everything"
+        restart = f"; to be signed: {each['restart']}" if each["restart"] else ""
+        click.echo(f"{each['uid']} {where}: {each['reason']} ({each['author']}, {each['since']}){restart}")
 
 
 @pipeline.command()
@@ -220,10 +242,6 @@ def show_answer(found: Any, shape: str) -> None:
     for step in found.get("details", {}).get("steps", ()):
         name = f" ({step['step']})" if step.get("step") else ""
         click.echo(f"  {step['state']:12} {step['uid']}{name}: {step['message']}")
-
-
-def _change(uid: str, step: str, verb: str, reason: str, shape: str) -> None:
-    show_answer(ask("POST", f"/api/pipelines/{uid}/steps/{step}/{verb}", {"reason": reason}), shape)
 
 
 def _lines(file: Path) -> list[dict[str, Any]]:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MPL-2.0
-"""More of `shipit pipeline`: what is done to one step, to a rollout, to a phase; what a build contains."""
+"""What `shipit pipeline` does to one step, to a rollout, to a phase; and what a build contains."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import json
 import click
 import msgspec
 
-from shipit.cli.pipeline import ask, pipeline, shape_option, show_answer
+from shipit.cli.pipeline import ask, because_option, pipeline, shape_option, show_answer
 from shipit.errors import InvalidInput
 
 why_option = click.option("--reason", required=True, help="Why, in words.")
@@ -16,6 +16,36 @@ signers_option = click.option(
     "--signers",
     help="Who must sign that it goes on, as JSON: '[{\"releng\": 2}]' (default: as it says itself).",
 )
+
+
+@pipeline.command()
+@click.argument("uid")
+@click.argument("step")
+@because_option
+@shape_option
+def retry(uid: str, step: str, reason: str, shape: str) -> None:
+    """Try a failed step once more."""
+    _change(uid, step, "retry", reason, shape)
+
+
+@pipeline.command()
+@click.argument("uid")
+@click.argument("step")
+@why_option
+@shape_option
+def skip(uid: str, step: str, reason: str, shape: str) -> None:
+    """Go on without a step; the reason is on record."""
+    _change(uid, step, "skip", reason, shape)
+
+
+@pipeline.command()
+@click.argument("uid")
+@click.argument("step")
+@because_option
+@shape_option
+def release(uid: str, step: str, reason: str, shape: str) -> None:
+    """Let a step go that a person must release."""
+    _change(uid, step, "release", reason, shape)
 
 
 @pipeline.command()

@@ -10,13 +10,14 @@ import sys
 import click
 import structlog
 
+from shipit.actions import starting
 from shipit.cli.credentials import credentials_of
 from shipit.cli.writing import whose_of
 from shipit.clients.http import Session, open_session
 from shipit.clients.login import TaskclusterLogin
 from shipit.clients.taskcluster import Client, HawkFailed, HawkNone, HawkSuccess, Taskcluster
 from shipit.errors import InvalidInput, Refused
-from shipit.settings import Settings, load
+from shipit.settings import BadSettings, Settings, load
 from shipit.storage import migrate
 from shipit.storage.pool import Limits, open_pool
 from shipit.web import serving
@@ -41,6 +42,8 @@ def serve(host: str | None, port: int | None) -> None:
         raise InvalidInput("DATABASE_URL", expected="the URL of a PostgreSQL database")
     configure_logging()
     check_schema(url.reveal(), settings.instance)
+    if problems := starting.problems(settings.releases):
+        raise BadSettings(problems)
     commit = next((os.environ[name] for name in _COMMIT_VARIABLES if os.environ.get(name)), None)
     serving.run(
         _serve(

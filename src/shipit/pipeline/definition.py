@@ -63,6 +63,7 @@ PIPELINE = {
         "product": {"type": "string", "maxLength": 64, "pattern": r"^[A-Za-z0-9_-]*$"},
         "version": {"type": "string", "maxLength": 64},
         "build": {"type": ["integer", "null"], "minimum": 1},
+        "revision": {"type": "string", "maxLength": 64},
         "template": {"type": "string", "maxLength": 64},
         "description": _TEXT,
     },

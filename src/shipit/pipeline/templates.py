@@ -268,8 +268,8 @@ def make(name: str, values: Values) -> dict[str, Any]:
     if found:
         raise InvalidDefinition(found)
     given = {"product": values["product"], "version": str(values["version"]), "template": name}
-    build = {"build": values["build"]} if "build" in values else {}
-    return {**given, **build, "steps": template.build(values), "rollbacks": template.rollbacks(values)}
+    more = {name: values[name] for name in ("build", "revision") if name in values}
+    return {**given, **more, "steps": template.build(values), "rollbacks": template.rollbacks(values)}
 
 
 def _group(phase: Phase, values: Values, before: list[str]) -> Step:

@@ -54,6 +54,7 @@ class Definition(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     product: str = ""
     version: str = ""
     build: int | None = None
+    revision: str = ""
     template: str = ""
     description: str = ""
 

@@ -253,6 +253,27 @@ async def next_build(connection: Connection, product: str, version: str) -> int:
     return int(row[0])
 
 
+async def lock_builds(connection: Connection, product: str, version: str) -> None:
+    """Whoever starts a build of this version waits until this transaction has ended."""
+    await connection.execute(_SQL["lock_builds"], {"product": product, "version": version})
+
+
+async def of_revision(
+    connection: Connection, *, product: str, version: str, revision: str, template: str
+) -> str | None:
+    """The newest pipeline that builds this revision and was not cancelled."""
+    values = {"product": product, "version": version, "revision": revision, "template": template}
+    row = await (await connection.execute(_SQL["of_revision"], values)).fetchone()
+    return None if row is None else str(row[0])
+
+
+async def last_of(connection: Connection, product: str, template: str) -> tuple[str, str, int | None] | None:
+    """The newest pipeline of a template: its uid, version and build."""
+    values = {"product": product, "template": template}
+    row = await (await connection.execute(_SQL["last_of"], values)).fetchone()
+    return None if row is None else (str(row[0]), str(row[1]), row[2])
+
+
 async def trains(connection: Connection) -> list[Train]:
     """The trains as the schedule had them last, as far as a merge day needs them."""
     cursor = await connection.execute(_SQL["trains"])

@@ -113,6 +113,23 @@ insert into build_numbers as n (product, version, last) values (%(product)s, %(v
 on conflict (product, version) do update set last = n.last + 1
 returning last
 
+-- name: lock_builds
+-- One release of a version is started at a time; what follows sees what others have started.
+insert into build_numbers as n (product, version, last) values (%(product)s, %(version)s, 0)
+on conflict (product, version) do update set last = n.last
+
+-- name: of_revision
+select uid from pipelines
+where product = %(product)s and version = %(version)s and parent is null and not wants_cancel
+    and status <> 'cancelled' and definition ->> 'revision' = %(revision)s
+    and definition ->> 'template' = %(template)s
+order by created_at desc limit 1
+
+-- name: last_of
+select uid, version, (definition ->> 'build')::integer from pipelines
+where product = %(product)s and definition ->> 'template' = %(template)s and parent is null
+order by created_at desc limit 1
+
 -- name: note
 insert into audit (subject, step, actor, what, before, after, reason)
 select subject, step, actor, what, before, after, reason

@@ -9,12 +9,19 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import structlog
 
 from real_parts import absent
 
 ROOT = Path(__file__).resolve().parent.parent
 
 pytest_plugins = ["fixtures_postgres", "fixtures_rabbitmq", "fixtures_pages"]
+
+
+def pytest_configure() -> None:
+    """Log in lines, as the service does: to draw a surprise with all its locals takes longer than a test."""
+    add = structlog.processors
+    structlog.configure(processors=[add.add_log_level, add.format_exc_info, add.KeyValueRenderer()])
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -219,14 +219,14 @@ async def test_a_bug_that_becomes_restricted_vanishes_from_open_pages(database: 
 
 @pytest.fixture
 def logged() -> Iterator[io.StringIO]:
-    written = io.StringIO()
+    written, before = io.StringIO(), structlog.get_config()
     structlog.configure(
         processors=[structlog.processors.format_exc_info, structlog.processors.JSONRenderer()],
         logger_factory=structlog.PrintLoggerFactory(written),
         cache_logger_on_first_use=False,
     )
     yield written
-    structlog.reset_defaults()
+    structlog.configure(**before)
 
 
 async def test_a_defect_names_it_neither_in_the_answer_nor_in_the_log(

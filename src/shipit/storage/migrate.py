@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import psycopg
@@ -24,9 +25,10 @@ _FOLDER = Path(__file__).parent / "migrations"
 _LIMITS = Limits(statement=0, lock=60, idle=0)
 
 
-def revisions() -> list[str]:
+@cache
+def revisions() -> tuple[str, ...]:
     """Every revision this code knows, oldest first."""
-    return [script.revision for script in _scripts().walk_revisions()][::-1]
+    return tuple(script.revision for script in _scripts().walk_revisions())[::-1]
 
 
 def head() -> str:

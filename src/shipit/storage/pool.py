@@ -59,6 +59,8 @@ def conninfo(url: str, *, instance: str, limits: Limits | None = None, applicati
     settings = {
         "search_path": instance,
         "timezone": "UTC",
+        # Ours are short statements with large estimates: compiling them takes longer than running them.
+        "jit": "off",
         "statement_timeout": _milliseconds(limits.statement),
         "lock_timeout": _milliseconds(limits.lock),
         "idle_in_transaction_session_timeout": _milliseconds(limits.idle),

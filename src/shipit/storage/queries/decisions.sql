@@ -10,7 +10,7 @@ with asked as (
     select b.id, b.changed, b.read_at, b.is_restricted, b.fields, b.flags, true as is_whole, (
         select c->>'email' from jsonb_array_elements(b.facts->'contributors') c
         where c->'roles' ? 'assignee' limit 1) as assignee
-    from bugs b where b.id = any(%(bugs)s) or b.id in (select bug from asked)
+    from bugs b where b.id = any(array(select bug from asked) || %(bugs)s::bigint[])
     union all
     select o.bug, (o.facts->>'changed')::timestamptz, l.read_at, o.is_restricted, o.facts->'fields',
         o.facts->'flags', o.facts ? 'fields',

@@ -18,6 +18,7 @@ from shipit.uplift.needs import (
     next_step,
     search_key,
     state_of,
+    without,
 )
 from shipit.uplift.types import PatchRef, PatchSource, RequestState
 
@@ -103,3 +104,24 @@ def test_the_next_step_follows_how_everything_stands() -> None:
 
 def test_a_search_is_the_same_only_for_the_same_tip_and_patches() -> None:
     assert len({search_key("t", "s"), search_key("t", "s"), search_key("u", "s"), search_key("t", "r")}) == 3
+
+
+def test_a_mail_and_a_decision_call_a_restricted_prerequisite_a_security_bug() -> None:
+    secret = Prerequisite("b" * 40, 55, "Bug 55 - overflow", 3, 0, author="Eve <eve@example.com>")
+    plain = Prerequisite("c" * 40, 56, "Bug 56 - words", 3, 0, author="Ann <ann@example.com>")
+    way = InTheWay("d" * 40, 55, "Bug 55 - on the train", "a.c", "Eve <eve@example.com>", "owns the lines")
+    told = Advice(
+        outcome=Outcome.CONFLICT,
+        prerequisites=(secret, plain),
+        verified=True,
+        reason="merges cleanly with 2 commits (bug 55, bug 56) tried first",
+        merges=1,
+        in_the_way=(way,),
+        preferring=("b" * 40,),
+    )
+    shown = without(told, {55, 99})
+    needs = needs_of(shown, [])
+    words = [str(shown), next_step("beta", shown, needs), *approval_warnings("beta", needs)]
+    assert not [word for word in ("55", "overflow", "Eve", "b" * 12, "d" * 12) if word in "".join(words)]
+    assert "bug 56" in words[-1] and "a security bug landed first, which you may not see" in words[-2]
+    assert shown.prerequisites[1] == plain and without(told, {99}) is told

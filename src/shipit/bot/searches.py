@@ -17,7 +17,7 @@ from shipit.errors import CommandFailed, InvalidInput
 from shipit.merge.advice import advise
 from shipit.merge.history import Entry
 from shipit.merge.types import Outcome, SeriesResult
-from shipit.uplift.needs import bugs_of, needs_of, next_step, open_requests, search_key
+from shipit.uplift.needs import bugs_of, needs_of, next_step, open_requests, search_key, without
 from shipit.uplift.report import Known, KnownRequest, Searched, SearchesReport
 from shipit.vcs.drafts import Drafts
 from shipit.vcs.ground import GitGround
@@ -129,11 +129,12 @@ async def _search(doors: Doors, ground: GitGround, main: Entry, conflict: Confli
 def step_words(known: Known, searched: Searched) -> str | None:
     """For a mail: what a conflict needs and what to do about it; None where nothing was found.
 
-    It goes to people by mail: how restricted bugs stand is not told.
+    It goes to people by mail: restricted bugs are not named in it, nor how they stand.
     """
     advice = searched.advice
     if advice is None or advice.outcome is not Outcome.CONFLICT:
         return None
+    advice = without(advice, {bug.bug for bug in known.bugs if bug.is_restricted or bug.is_hidden})
     bugs = bugs_of(advice)
     requests = open_requests(known.bugs, searched.train)
     step = next_step(searched.train, advice, needs_of(advice, requests))

@@ -12,7 +12,7 @@ import msgspec
 from shipit.merge.advice import Advice
 from shipit.storage.pool import Connection
 from shipit.storage.statements import load
-from shipit.uplift.needs import Need, OpenRequest, bugs_of, needs_of, stand
+from shipit.uplift.needs import Need, OpenRequest, bugs_of, needs_of, stand, without
 from shipit.uplift.report import SearchesReport
 
 _SQL = load("advice")
@@ -65,6 +65,9 @@ async def of_requests(
     )
     rows = await cursor.fetchall()
     contents = [None if row[4] is None else msgspec.convert(row[4], Advice) for row in rows]
+    if not see_restricted:
+        secret = await restricted_among(connection, {bug for one in contents for bug in _bugs_in(one)})
+        contents = [None if one is None else without(one, secret) for one in contents]
     named = [
         one
         for content in contents
@@ -82,6 +85,22 @@ async def of_requests(
         row[0]: _advised(row, content, by_train.get(row[1], ()))
         for row, content in zip(rows, contents, strict=True)
     }
+
+
+def _bugs_in(advice: Advice | None) -> set[int]:
+    """Every bug that an advice names."""
+    if advice is None:
+        return set()
+    named = (*advice.prerequisites, *advice.unverified, *advice.in_the_way)
+    return {one.bug for one in named if one.bug is not None}
+
+
+async def restricted_among(connection: Connection, bugs: Collection[int]) -> set[int]:
+    """Those of some bugs that are security bugs."""
+    if not bugs:
+        return set()
+    cursor = await connection.execute(_SQL["restricted_among"], {"bugs": sorted(bugs)})
+    return {int(row[0]) for row in await cursor.fetchall()}
 
 
 async def open_on(

@@ -76,6 +76,8 @@ async def shown(
         reason = "no plan was made yet: it comes with the bot's next round"
         return ShownPlan(plan=None, tip=tip, reason=reason, restricted=restricted)
     plan = msgspec.convert(content, TrainPlan)
+    if not see_restricted:
+        plan = await _without_restricted(connection, plan)
     cursor = await connection.execute(
         _SQL["planned"], {"requests": list(plan.requests), "see_restricted": see_restricted}
     )
@@ -93,6 +95,14 @@ async def shown(
     requests = by_train.get(train, ())
     behind = {one.revision: state_of(one.revision, one.bug, requests)[0] for one in plan.left_behind}
     return ShownPlan(plan=plan, tip=tip, titles=titles, behind=behind, restricted=restricted)
+
+
+async def _without_restricted(connection: Connection, plan: TrainPlan) -> TrainPlan:
+    """A plan without what is left behind of (or for) security bugs."""
+    named = {bug for one in plan.left_behind for bug in (one.bug, one.of_bug) if bug is not None}
+    secret = await advice.restricted_among(connection, named)
+    left = tuple(one for one in plan.left_behind if secret.isdisjoint({one.bug, one.of_bug}))
+    return msgspec.structs.replace(plan, left_behind=left)
 
 
 async def _restricted(connection: Connection, train: str, scope: Scope) -> int:

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from enum import StrEnum
 
 import msgspec
@@ -29,6 +29,13 @@ class State(StrEnum):
     REJECTED = "rejected"
     PENDING = "pending"
     UNASKED = "unasked"
+
+
+# Stands for a bug that whoever reads may not see.
+HIDDEN_BUG = 0
+# What a commit of such a bug is called, with a number behind it: its id would lead to the bug.
+WITHHELD = "withheld"
+SECURITY_BUG = "a security bug"
 
 
 class OpenRequest(msgspec.Struct, frozen=True, kw_only=True):
@@ -112,6 +119,49 @@ def stand(prerequisites: Iterable[Prerequisite], requests: Sequence[OpenRequest]
     return tuple(found)
 
 
+def without(advice: Advice, secret: Collection[int]) -> Advice:
+    """An advice for whoever may not see some bugs: their numbers, commits, words and people are left out."""
+    listed = (*advice.prerequisites, *advice.unverified)
+    owners = advice.in_the_way
+    if not any(one.bug in secret for one in (*listed, *owners)):
+        return advice
+    names = {
+        one.revision: f"{WITHHELD}-{place}"
+        for place, one in enumerate((*listed, *owners), start=1)
+        if one.bug in secret
+    }
+    count = len(advice.prerequisites)
+    reason = "commits of a security bug take part in the conflict"
+    if advice.verified:
+        reason = f"merges cleanly with {_many(count, 'commit')} tried first, of a security bug among others"
+    return msgspec.structs.replace(
+        advice,
+        prerequisites=tuple(_withheld(one, names) for one in advice.prerequisites),
+        unverified=tuple(_withheld(one, names) for one in advice.unverified),
+        preferring=tuple(names.get(name, name) for name in advice.preferring),
+        in_the_way=tuple(
+            InTheWay(names[one.revision], None, SECURITY_BUG, one.path, "", "has a part in it")
+            if one.revision in names
+            else one
+            for one in owners
+        ),
+        reason=reason,
+    )
+
+
+def _withheld(one: Prerequisite, names: Mapping[str, str]) -> Prerequisite:
+    if one.revision not in names:
+        return one
+    return msgspec.structs.replace(
+        one, revision=names[one.revision], bug=None, subject=SECURITY_BUG, author=""
+    )
+
+
+def bug_words(bug: int) -> str:
+    """A bug as people call it."""
+    return SECURITY_BUG if bug == HIDDEN_BUG else f"bug {bug}"
+
+
 def bugs_of(advice: Advice | None) -> tuple[int, ...]:
     """The bugs of the verified prerequisites, in main's order, each once."""
     if advice is None or not advice.verified:
@@ -124,13 +174,16 @@ def approval_warnings(train: str, needs: Sequence[Need], *, also: Collection[str
 
     also: requests (uids) that are approved with it.
     """
-    lacking: dict[str, State] = {}
+    lacking: dict[str, str] = {}
     for need in needs:
         if need.state is not State.APPROVED and need.request not in also:
-            lacking.setdefault(_whose(need.bug, need.revision), need.state)
+            stands = f"is {_STANDS[need.state]} on {train}"
+            if need.revision.startswith(WITHHELD):
+                stands = "you may not see"
+            lacking.setdefault(_whose(need.bug, need.revision), stands)
     return tuple(
-        f"It merges cleanly only with {whose} landed first, which is {_STANDS[state]} on {train}."
-        for whose, state in lacking.items()
+        f"It merges cleanly only with {whose} landed first, which {stands}."
+        for whose, stands in lacking.items()
     )
 
 
@@ -163,6 +216,8 @@ def next_step(train: str, advice: Advice, needs: Sequence[Need]) -> str:
 
 
 def _after(train: str, prerequisites: Sequence[Prerequisite], needs: Sequence[Need]) -> str:
+    if any(need.revision.startswith(WITHHELD) for need in needs):
+        return f"Ask somebody who may see security bugs: it merges cleanly with {SECURITY_BUG} landed first."
     by_state: dict[State, list[str]] = {}
     for need in needs:
         names = by_state.setdefault(need.state, [])
@@ -187,10 +242,14 @@ def _after(train: str, prerequisites: Sequence[Prerequisite], needs: Sequence[Ne
 
 
 def _whose(bug: int | None, revision: str) -> str:
+    if revision.startswith(WITHHELD):
+        return SECURITY_BUG
     return f"bug {bug}" if bug is not None else f"commit {revision[:12]}"
 
 
 def _owner(one: InTheWay) -> str:
+    if one.revision.startswith(WITHHELD):
+        return SECURITY_BUG
     author = one.author.partition("<")[0].strip() or "somebody"
     return f"{one.revision[:12]} ({one.subject[:80]}) by {author}"
 

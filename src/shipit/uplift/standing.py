@@ -10,6 +10,7 @@ from enum import StrEnum
 import msgspec
 
 from shipit.merge.types import Outcome, SeriesResult
+from shipit.uplift.needs import bug_words
 from shipit.uplift.types import RequestState
 
 
@@ -267,7 +268,8 @@ def _word(key: StandingKey, word: str, tried: Tried | None) -> str:
     if tried is None:
         return word
     if key is StandingKey.NEEDS_BUG:
-        return f"Needs bug {tried.needs[0]}" if len(tried.needs) == 1 else f"Needs {len(tried.needs)} bugs"
+        count = len(tried.needs)
+        return f"Needs {bug_words(tried.needs[0])}" if count == 1 else f"Needs {count} bugs"
     if key is StandingKey.CONFLICT and tried.files:
         count = len(tried.files)
         return f"Conflict, {count} file{'' if count == 1 else 's'}"
@@ -296,7 +298,7 @@ def _files(tried: Tried) -> str:
 
 
 def _bugs(bugs: Sequence[int]) -> str:
-    return f"bug {bugs[0]}" if len(bugs) == 1 else f"bugs {', '.join(str(one) for one in bugs)}"
+    return ", ".join(dict.fromkeys(bug_words(one) for one in bugs))
 
 
 def _no_tip(aim: Aim) -> str:

@@ -99,7 +99,8 @@ class RequestsAnswer(msgspec.Struct, frozen=True):
 class NeedAnswer(msgspec.Struct, frozen=True, kw_only=True):
     """A commit to be uplifted first (shipit.merge.advice.Prerequisite), as it stands on this train now.
 
-    request: the uid that asks for it there; null when nobody does, or nobody may see who.
+    request: the uid that asks for it there; null when nobody does, or nobody may see who. Of a security bug,
+    for whoever may not see it: bug null, revision "withheld-" and a number, no subject and no author.
     """
 
     revision: str
@@ -145,9 +146,10 @@ class AdviceAnswer(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class TrialAnswer(msgspec.Struct, frozen=True, kw_only=True):
-    """A trial. needs: bugs of verified prerequisites. advice: what is known of its conflict, null if nothing.
+    """A trial. needs: bugs of verified prerequisites, 0 for a security bug that is not to be seen.
 
-    advice: of a request read by itself, on the trial that was searched for.
+    advice: what is known of its conflict, null if nothing; of a request read by itself, on the trial that was
+    searched for.
     """
 
     tip: str

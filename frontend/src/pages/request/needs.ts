@@ -3,8 +3,14 @@
 
 import type { Schemas } from "../../lib/api";
 
+/** Whether it belongs to a security bug that the person may not see: neither commit nor people are told. */
+export function isWithheld(need: { revision: string }): boolean {
+  return need.revision.startsWith("withheld");
+}
+
 /** "bug 1234", or the commit where no bug is named. */
 export function named(need: Schemas["NeedAnswer"]): string {
+  if (isWithheld(need)) return "a security bug";
   return need.bug === null ? need.revision.slice(0, 12) : `bug ${need.bug}`;
 }
 
@@ -17,5 +23,5 @@ export function question(request: Schemas["RequestAnswer"], need: Schemas["NeedA
 
 /** What is proved to be missing and nobody asks for. */
 export function unasked(request: Schemas["RequestAnswer"]): readonly Schemas["NeedAnswer"][] {
-  return (request.trials[0]?.advice?.prerequisites ?? []).filter((need) => need.state === "unasked");
+  return (request.trials[0]?.advice?.prerequisites ?? []).filter((need) => need.state === "unasked" && !isWithheld(need));
 }

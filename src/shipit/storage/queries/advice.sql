@@ -25,6 +25,10 @@ select a.request, a.train, a.tip, a.series_digest, a.content, a.reason, a.search
 from advice a join requests r on r.uid = a.request join bugs b on b.id = r.bug join trains t on t.name = r.train
 where a.request = any(%(requests)s) and (%(see_restricted)s or not b.is_restricted)
 
+-- name: restricted_among
+-- Which of some bugs are security bugs.
+select id from bugs where id = any(%(bugs)s) and is_restricted
+
 -- name: open_on
 -- The open requests of some trains that are of certain bugs or hold certain commits, and may be seen.
 select r.train, r.uid, r.bug, r.state, r.series

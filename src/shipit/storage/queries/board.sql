@@ -49,7 +49,7 @@ select convert_to(json_build_object(
                        where p->>'outcome' = n.outcome limit 1),
             'files', (select coalesce(json_agg(distinct c->>'path'), '[]')
                       from jsonb_array_elements(n.patches) p, jsonb_array_elements(p->'conflicts') c),
-            'needs', coalesce((select to_json(a.needs) from advice a
+            'needs', coalesce((select to_json(shown_needs(a.needs, %(see_restricted)s)) from advice a
                 where a.request = r.uid and a.is_verified and a.tip = n.tip and a.series_digest = n.series_digest), '[]'),
             'given', (
                 select json_build_object('verdict', d.verdict, 'person', d.person, 'state', p.state,

@@ -98,7 +98,8 @@ select convert_to(json_build_object(
                 select json_build_object('tip', n.tip, 'series_digest', n.series_digest, 'outcome', n.outcome,
                     'tree', n.tree, 'patches', n.patches, 'tried_at', n.tried_at, 'took_ms', n.took_ms,
                     'engine', n.engine,
-                    'needs', coalesce((select to_json(a.needs) from advice a where a.request = r.uid
+                    'needs', coalesce((select to_json(shown_needs(a.needs, %(see_restricted)s))
+                        from advice a where a.request = r.uid
                         and a.is_verified and a.tip = n.tip and a.series_digest = n.series_digest), '[]'))
                 from trials n where n.request = r.uid order by n.tried_at desc limit 1)
         ) order by t.position, r.uid), '[]')

@@ -62,7 +62,7 @@ select convert_to(json_build_object(
             'outcome', (select n.outcome from trials n where n.request = o.uid order by n.tried_at desc limit 1)
         ) order by o.closed_at is not null, p.position, o.uid), '[]')
         from requests o join trains p on p.name = o.train where o.bug = r.bug and o.uid <> r.uid),
-    'needs', coalesce((select a.needs from advice a join newest n on a.request = n.request
+    'needs', coalesce((select shown_needs(a.needs, %(see_restricted)s) from advice a join newest n on a.request = n.request
         where a.is_verified and a.tip = n.tip and a.series_digest = n.series_digest), '{}'),
     'records', (select coalesce(json_agg(json_build_object(
             'who', d.who, 'did', d.did, 'count', d.count, 'first', d.first, 'last', d.last)), '[]')

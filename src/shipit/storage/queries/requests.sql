@@ -50,7 +50,8 @@ select convert_to(
         'series_digest', series_digest, 'trial_digest', trial_digest,
         'tip', trial_tip, 'tried_at', tried_at,
         'is_current', trial_tip = train_tip and trial_digest = series_digest,
-        'needs', coalesce((select to_json(a.needs) from advice a where a.request = uid and a.is_verified
+        'needs', coalesce((select to_json(shown_needs(a.needs, %(see_restricted)s)) from advice a
+                           where a.request = uid and a.is_verified
                            and a.tip = trial_tip and a.series_digest = trial_digest), '[]'),
         'revision', revision_no
     )::text, ',' order by n) filter (where n <= %(limit)s::int), '')
@@ -74,7 +75,8 @@ select convert_to(json_build_object(
         select coalesce(json_agg(json_build_object(
             'tip', n.tip, 'series_digest', n.series_digest, 'outcome', n.outcome, 'tree', n.tree,
             'patches', n.patches, 'tried_at', n.tried_at, 'took_ms', n.took_ms, 'engine', n.engine,
-            'needs', coalesce((select to_json(a.needs) from advice a where a.request = r.uid and a.is_verified
+            'needs', coalesce((select to_json(shown_needs(a.needs, %(see_restricted)s)) from advice a
+                               where a.request = r.uid and a.is_verified
                                and a.tip = n.tip and a.series_digest = n.series_digest), '[]')
         ) order by n.tried_at desc), '[]')
         from (select * from trials n where n.request = r.uid

@@ -14,6 +14,7 @@ from playwright.async_api import Browser, Locator, Page, expect
 
 from fixtures_pages import Stage, complaints, login, opened, show, violations
 from shipit.cli import demo_releases
+from shipit.cli.demo_clients import as_runner
 from shipit.cli.stepping import step_doors
 from shipit.clients.http import open_session
 from shipit.runner.pipelines import run as run_pipelines
@@ -49,7 +50,7 @@ async def releases(stage: Stage) -> AsyncIterator[Releases]:
         open_pool(stage.database.url, instance=stage.database.instance) as database,
         contextlib.AsyncExitStack() as stack,
     ):
-        doors = step_doors(stage.settings, session, database)
+        doors = step_doors(as_runner(stage.settings, stage.world), session, database)
         work = (
             run_pipelines(doors, stop, database_url=stage.database.url),
             demo_releases.tell(stage.world, database, stop),
@@ -237,6 +238,36 @@ async def test_cancelling_a_release_says_what_becomes_of_it(releases: Releases, 
     await confirm(page, "Cancel release")
     await expect(page.locator("main")).to_contain_text("cancelled", timeout=20_000)
     await expect(button(page, "Remove")).to_be_visible(timeout=20_000)
+
+
+async def test_a_release_is_started_and_gets_its_number_from_the_server(
+    releases: Releases, page: Page
+) -> None:
+    await show(page, f"{releases.stage.url}/releases")
+    await expect(button(page, "Start a release")).to_have_count(0)
+    await login(page, people.ENGINEER, releases.stage.url)
+    await show(page, f"{releases.stage.url}/releases")
+    await button(page, "Start a release").click()
+    dialog = page.get_by_role("dialog")
+    await expect(dialog).to_contain_text("it waits until what is approved for beta has landed")
+    assert await violations(page) == []
+    await button(page, "Start the build").click()
+    await expect(dialog.get_by_role("alert")).to_contain_text("Say a version and a commit")
+    await dialog.get_by_label("Version").fill("200.0b1")
+    await dialog.get_by_label("Commit that is built").fill("4f2c9d0e")
+    await button(page, "Start the build").click()
+    await page.wait_for_url("**/releases/firefox-200.0b1-build1")
+    await expect(page.locator("h1")).to_have_text("Firefox 200.0b1 build 1")
+    assert complaints(page) == []
+
+
+async def test_who_may_not_start_a_release_is_told_which_scopes_it_takes(
+    releases: Releases, page: Page
+) -> None:
+    await login(page, people.OBSERVER, releases.stage.url)
+    await show(page, f"{releases.stage.url}/releases")
+    await button(page, "Start a release").click()
+    await expect(page.get_by_role("dialog")).to_contain_text("project:shipit:pipeline/firefox/ship")
 
 
 async def test_a_release_that_is_not_there_says_so(releases: Releases, page: Page) -> None:

@@ -72,6 +72,10 @@ TABLE: dict[tuple[str, str], tuple[dict[str | None, object], dict[str | None, ob
     ("DELETE", "/api/me/keys/{system:str}"): (USERS, USERS),
     ("GET", "/api/requests/{uid:str}/evidence"): READ,
     ("PUT", "/api/requests/{uid:str}/details"): (BOTS, BOTS),
+    **{
+        ("GET", f"/api/board/{{train:str}}/lists/{{list:str}}/{kind}"): READ
+        for kind in ("csv", "json", "rss", "atom")
+    },
     ("GET", "/api/board/{train:str}/csv"): READ,
     ("GET", "/api/board/{train:str}/json"): READ,
     ("GET", "/api/board/{train:str}/rss"): READ,
@@ -191,6 +195,7 @@ PARTS = {
     "{person:str}": "1",
     "{name:str}": "round",
     "{train:str}": "beta",
+    "{list:str}": "tracking",
     "{key:path}": "a/key",
 }
 

@@ -12,6 +12,7 @@ import pytest
 from fixtures_postgres import Database
 from fixtures_web import Service, make_bug, make_request, make_secret, running
 from shipit.merge.types import Outcome
+from web.test_board_lists import make_listed, make_lists
 
 ATOM = "{http://www.w3.org/2005/Atom}"
 HOSTILE = (
@@ -132,3 +133,29 @@ async def test_a_private_instance_gives_no_feed_to_strangers(database: Database)
         for kind in ("csv", "json", "rss", "atom"):
             assert (await service.client.get(f"/api/board/beta/{kind}")).status_code == 401
             assert (await service.logged_in("user").get(f"/api/board/beta/{kind}")).status_code == 200
+
+
+async def test_a_list_is_a_view_too(database: Database) -> None:
+    async with running(database) as service:
+        hidden = make_listed(7316661, summary="SECRET", is_restricted=True)
+        await service.feed(make_bug(101, make_request(101)))
+        found = [make_listed(201, summary='=HYPERLINK("x")', keywords=("crash", "regression")), hidden]
+        assert (await service.put("/api/board/lists", make_lists(tracking=found))).status_code == 204
+        at = "/api/board/beta/lists/tracking"
+        answer = await service.client.get(f"{at}/csv")
+        assert 'filename="tracking-beta-' in answer.headers["content-disposition"]
+        (row,) = cells(answer.text)
+        assert (row["list"], row["bug"], row["keywords"]) == ("Tracking ?", "201", "crash, regression")
+        assert (row["summary"], row["url"]) == ('\'=HYPERLINK("x")', "https://bugs.example/201")
+        told = (await service.client.get(f"{at}/json")).json()
+        assert [each["bug"] for each in told["list"]["rows"]] == [201]
+        for kind, mark in (("rss", "item"), ("atom", f"{ATOM}entry")):
+            feed = (await service.logged_in("reader").get(f"{at}/{kind}")).text
+            assert "SECRET" not in feed and len(list(ElementTree.fromstring(feed).iter(mark))) == 1
+        assert len(cells((await service.logged_in("reader").get(f"{at}/csv")).text)) == 2
+        assert (await service.client.get("/api/board/beta/lists/none/csv")).status_code == 404
+        assert (await service.client.get("/api/board/gamma/lists/tracking/rss")).status_code == 404
+        for wrong in (f"{at}/csv?product=Core", "/api/board/beta/csv?list=tracking"):
+            assert (await service.client.get(wrong)).status_code == 400, (
+                "a word that does nothing shows too much"
+            )

@@ -7,8 +7,9 @@ they read, so it holds what everybody may see and nothing else, whoever asks for
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
+from typing import Literal
 
 import msgspec
 
@@ -16,6 +17,7 @@ from shipit.uplift import board_filter
 from shipit.uplift.board_filter import Row, Wanted
 from shipit.web import bodies, reading
 from shipit.web.board import body_of
+from shipit.web.board_entries import REQUEST_COLUMNS, request_entry
 from shipit.web.board_shapes import BoardAnswer, BoardRow, BoardTrain
 from shipit.web.board_writing import View, atom, csv, rss
 from shipit.web.house import Answer, Asked, Contract, endpoint, house
@@ -23,7 +25,12 @@ from shipit.web.scopes import Right
 from shipit.web.viewer import Audience
 
 # Words of the board's address that choose no rows.
-PAGE_WORDS = frozenset({"view", "train", "list"})
+PAGE_WORDS = frozenset({"view", "train"})
+Feed = Literal["rss", "atom"]
+_FEEDS: Mapping[Feed, tuple[Callable[[View], str], str]] = {
+    "rss": (rss, "application/rss+xml"),
+    "atom": (atom, "application/atom+xml"),
+}
 _decode = msgspec.json.Decoder(BoardAnswer).decode
 
 
@@ -67,10 +74,8 @@ class BoardFile(msgspec.Struct, frozen=True, kw_only=True):
 )
 async def read_csv(request: Asked) -> Answer:
     """The rows as a table for a spreadsheet."""
-    view = await _view(request)
-    answer = bodies.answer(request, await bodies.single(csv(view).encode(), "text/csv"))
-    answer.headers["Content-Disposition"] = f'attachment; filename="{_file_name(view)}.csv"'
-    return answer
+    board, rows = await _wanted(request)
+    return await csv_answer(request, _view(request, board, rows), f"uplift-{board.train.name}")
 
 
 @endpoint(
@@ -86,8 +91,8 @@ async def read_csv(request: Asked) -> Answer:
 )
 async def read_json(request: Asked) -> Answer:
     """The rows as they are on the board."""
-    view = await _view(request)
-    content = BoardFile(train=view.train, as_of=view.as_of, more=view.more, rows=tuple(view.rows))
+    board, rows = await _wanted(request)
+    content = BoardFile(train=board.train, as_of=board.as_of, more=board.more, rows=tuple(rows))
     return bodies.answer(request, await bodies.single(msgspec.json.encode(content)))
 
 
@@ -105,7 +110,7 @@ async def read_json(request: Asked) -> Answer:
 )
 async def read_rss(request: Asked) -> Answer:
     """The rows as news."""
-    return await _feed(request, rss, "application/rss+xml")
+    return await _feed(request, "rss")
 
 
 @endpoint(
@@ -122,29 +127,50 @@ async def read_rss(request: Asked) -> Answer:
 )
 async def read_atom(request: Asked) -> Answer:
     """The rows as news."""
-    return await _feed(request, atom, "application/atom+xml")
+    return await _feed(request, "atom")
 
 
 HANDLERS = [read_csv, read_json, read_rss, read_atom]
 
 
-async def _feed(request: Asked, write: Callable[[View], str], media: str) -> Answer:
-    view = await _view(request, audience=Audience.PUBLIC)
+async def csv_answer(request: Asked, view: View, name: str) -> Answer:
+    """A view as a file for a spreadsheet. name: of the file; of it only what is safe in a header is kept."""
+    answer = bodies.answer(request, await bodies.single(csv(view).encode(), "text/csv"))
+    plain = "".join(letter for letter in name if letter.isascii() and (letter.isalnum() or letter == "-"))
+    day = f"-{view.as_of:%Y-%m-%d}" if view.as_of else ""
+    answer.headers["Content-Disposition"] = f'attachment; filename="{plain}{day}.csv"'
+    return answer
+
+
+async def feed_answer(request: Asked, view: View, kind: Feed) -> Answer:
+    """A view as a feed."""
+    write, media = _FEEDS[kind]
     return bodies.answer(request, await bodies.single(write(view).encode(), f"{media}; charset=utf-8"))
 
 
-async def _view(request: Asked, *, audience: Audience | None = None) -> View:
+async def _feed(request: Asked, kind: Feed) -> Answer:
+    board, rows = await _wanted(request, audience=Audience.PUBLIC)
+    return await feed_answer(request, _view(request, board, rows), kind)
+
+
+async def _wanted(request: Asked, *, audience: Audience | None = None) -> tuple[BoardAnswer, list[BoardRow]]:
     train = reading.name(request.path_params["train"], "train")
     wanted = board_filter.read(request.query_params.multi_items(), others=PAGE_WORDS)
     board = _decode((await body_of(request, train, audience=audience)).content)
+    return board, rows_of(board, wanted)
+
+
+def _view(request: Asked, board: BoardAnswer, rows: Sequence[BoardRow]) -> View:
+    url = (house(request).settings.backend.url or "").rstrip("/")
+    train, query = board.train.name, request.url.query
+    groups = {each.key: each.title for each in board.groups}
     return View(
-        train=board.train,
+        title=f"Ship It: {board.train.title}",
+        about="Uplift requests and where they stand.",
+        address=f"{url}/?train={train}" + (f"&{query}" if query else ""),
         as_of=board.as_of,
-        more=board.more,
-        rows=rows_of(board, wanted),
-        groups={each.key: each.title for each in board.groups},
-        url=(house(request).settings.backend.url or "").rstrip("/"),
-        query=request.url.query,
+        columns=REQUEST_COLUMNS,
+        entries=[request_entry(row, train=train, groups=groups, url=url) for row in rows],
     )
 
 
@@ -173,9 +199,3 @@ def _facts(row: BoardRow) -> Row:
         disagrees=bool(row.disagrees),
         requested_at=row.requested_at,
     )
-
-
-def _file_name(view: View) -> str:
-    # A header holds no word from outside.
-    plain = "".join(letter for letter in view.train.name if letter.isascii() and letter.isalnum())
-    return f"uplift-{plain}-{view.as_of:%Y-%m-%d}" if view.as_of else f"uplift-{plain}"

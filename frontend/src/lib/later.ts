@@ -2,6 +2,7 @@
 /** What every page may want, and not at once; fetched together once the page is drawn. */
 
 export { default as KeyMap } from "./KeyMap.svelte";
+export { default as Quarantined } from "./Quarantined.svelte";
 export { default as SourceTable } from "./SourceTable.svelte";
 export { default as ToastList } from "./ToastList.svelte";
 export { default as Stuck } from "../decisions/Stuck.svelte";

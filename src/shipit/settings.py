@@ -153,6 +153,17 @@ class Login(_Section, frozen=True, kw_only=True):
         float,
         Meta(gt=0, description="Minutes after which Taskcluster is asked again what a person may do"),
     ] = 5.0
+    providers: Annotated[
+        tuple[str, ...],
+        Meta(description='Identity providers: who signs as "provider/user/…" is the person "provider/user"'),
+    ] = ("mozilla-auth0", "github")
+    aliases: Annotated[
+        dict[str, str],
+        Meta(description="Clients and logins of people who have several: which person each is"),
+    ] = {}
+    only_people_sign: Annotated[
+        bool, Meta(description="Whether a client that is no known person's may not sign a signoff")
+    ] = False
 
 
 class Schedule(_Section, frozen=True, kw_only=True):

@@ -23,7 +23,7 @@ from shipit.settings import Login
 from shipit.storage.sessions import Session
 from shipit.web import returning
 from shipit.web.returning import Begun, own_path
-from shipit.web.sessions import Standing, csrf_token, person_of, standing
+from shipit.web.sessions import Standing, csrf_token, standing
 
 SESSION, LOGIN = "__Host-shipit", "__Host-shipit-login"
 HTML = {"Accept": "text/html,application/xhtml+xml", "Host": "shipit.example.com"}
@@ -302,18 +302,6 @@ async def test_a_session_ends_no_later_than_its_credentials(database: Database) 
         with database.connect() as connection:
             row = connection.execute("select expires_at from sessions").fetchone()
         assert row == (service.login.expires,)
-
-
-@pytest.mark.parametrize(
-    ("client", "person"),
-    [
-        ("mozilla-auth0/ad|Mozilla-LDAP|ryan/shipit-a1b2c3", "mozilla-auth0/ad|Mozilla-LDAP|ryan"),
-        ("github/123|ryan/whatever-they/chose", "github/123|ryan"),
-        ("test/test", "test/test"),
-    ],
-)
-def test_one_person_has_one_name_whatever_their_clients_are_called(client: str, person: str) -> None:
-    assert person_of(client) == person
 
 
 async def end_of(answer: httpx.Response) -> str:

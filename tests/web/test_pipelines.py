@@ -19,6 +19,7 @@ from fixtures_postgres import Database
 from fixtures_web import CAST, KEY, PUBLIC_URL, Service, running
 from shipit.clients.http import open_session
 from shipit.clients.steps import StepServices
+from shipit.settings import Login
 from shipit.steps import conformance
 from shipit.steps.kinds import KINDS
 from shipit.world.server import served
@@ -160,6 +161,30 @@ async def test_s2_one_person_with_two_clients_signs_once(both: tuple[Service, Be
     assert (await put(service, "/steps/signoff/s/sign", {}, "laptop")).status_code == 200
     again = await put(service, "/steps/signoff/s/sign", {}, "desktop")
     assert (again.status_code, "signed already" in again.text) == (409, True)
+
+
+async def test_s2_a_login_and_a_client_of_ones_own_are_one_person(database: Database) -> None:
+    login = Login(aliases={"project/releng/bob": "github/2|bob"}, only_people_sign=True)
+    signs = (USER, "project:shipit:sign/releng")
+    async with running(database, settings={"login": login}) as service:
+        service.auth.people = {
+            "engineer": PEOPLE["engineer"],
+            "github/1|ann/login-x1": signs,
+            "github/1|ann/laptop": signs,
+            "github/2|bob/phone": signs,
+            "project/releng/bob": signs,
+            "project/shipit/monitor": signs,
+        }
+        await put(service, "/steps/signoff/s", {"parameters": {"policy": [{"releng": 3}], "digest": "1"}})
+        for who, status_code in (
+            ("github/1|ann/login-x1", 200),
+            ("github/1|ann/laptop", 409),
+            ("github/2|bob/phone", 200),
+            ("project/releng/bob", 409),
+            ("project/shipit/monitor", 403),
+        ):
+            answer = await service.by(who).put("/steps/signoff/s/sign", json={})
+            assert answer.status_code == status_code, (who, answer.text)
 
 
 async def test_s8_of_many_last_signers_at_once_exactly_one_completes(both: tuple[Service, Bench]) -> None:

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 import msgspec
 
@@ -16,11 +16,12 @@ _IDENTITY = "assume:login-identity:"
 
 
 class Actor(msgspec.Struct, frozen=True):
-    """Somebody who acts. person: the same however many clients they have."""
+    """Somebody who acts. person: the same however many clients they have. is_person: no machine."""
 
     person: str
     client: str
     scopes: tuple[str, ...] = ()
+    is_person: bool = True
 
     def has(self, scope: str) -> bool:
         """Whether their scopes contain this one; one that ends in a star stands for all it begins."""
@@ -40,15 +41,45 @@ class Actor(msgspec.Struct, frozen=True):
                 raise NotAllowed(f"this needs the scope {scope}")
 
 
-def actor(client: str, scopes: Iterable[str]) -> Actor:
+class Known(msgspec.Struct, frozen=True):
+    """What is known of people's credentials.
+
+    providers: of logins, whose clients are called "provider/user/…". aliases: client, or login, of somebody
+    -> the person they are.
+    """
+
+    providers: frozenset[str] = frozenset()
+    aliases: Mapping[str, str] = {}
+
+
+_NOTHING = Known()
+
+
+def actor(client: str, scopes: Iterable[str], known: Known = _NOTHING) -> Actor:
     """The person behind a client.
 
-    A client id is chosen by whoever makes the client, so one person may have many; who logged in holds one
-    login identity as a scope, which is the person then. A client made for a machine stands for itself.
+    Somebody may have many clients, and log in by more than one provider; all of them are one person, who
+    fills one slot. A client is called as whoever makes it likes, but below "provider/user/" Taskcluster lets
+    only that user make any; else it is whose single login identity it holds as a scope. An alias on record
+    comes after both. A client of nobody stands for itself: a machine.
     """
     held = tuple(scopes)
-    identities = {scope.removeprefix(_IDENTITY) for scope in held if scope.startswith(_IDENTITY)}
-    person = client
-    if len(identities) == 1 and not (only := next(iter(identities))).endswith("*"):
-        person = only
-    return Actor(person, client, held)
+    found = person_of(client) if client.partition("/")[0] in known.providers else _identity(held)
+    person = found or client
+    alias = known.aliases.get(client) or known.aliases.get(person)
+    return Actor(alias or person, client, held, is_person=bool(alias or found))
+
+
+def person_of(client: str) -> str:
+    """The identity behind a client made by or for a login ("provider/user/name"): its first two parts.
+
+    Taskcluster lets people choose only what follows; so one person has one name, however often they log in.
+    """
+    return "/".join(client.split("/")[:2])
+
+
+def _identity(held: tuple[str, ...]) -> str | None:
+    """The login identity among the scopes; none where there are several, or all by a star."""
+    found = {scope.removeprefix(_IDENTITY) for scope in held if scope.startswith(_IDENTITY)}
+    only = next(iter(found)) if len(found) == 1 else None
+    return None if only is None or only.endswith("*") else only

@@ -29,8 +29,11 @@ async def sign(
     comment: str = "",
     digest: str | None = None,
     group: str | None = None,
+    only_people: bool = False,
 ) -> StepRow:
     """Sign a signoff. digest: of the content as the signer saw it. group: sign for this one only.
+
+    only_people: whether a client of nobody is refused.
 
     The row lock lets one signer in at a time, so of two last signers one completes and one is refused.
     Raises Missing, NotAllowed, Refused, naming the rule.
@@ -41,6 +44,8 @@ async def sign(
         raise Refused(
             f"the content has changed: it is {current!r} now, not {digest!r}; look again, then sign"
         )
+    if only_people and not by.is_person:
+        raise NotAllowed(f"{by.client} is a client of no known person, and only people sign here")
     policy = policies.read(row.parameters["policy"])
     if by.person in signoff.excluded_of(row.parameters):
         raise NotAllowed(f"{by.person} may not sign this: whoever asks for it does not sign it")

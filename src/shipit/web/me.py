@@ -7,10 +7,10 @@ from http import HTTPStatus
 
 import msgspec
 
-from shipit.actions.persons import actor
 from shipit.storage import keys, trains
 from shipit.web import scopes
 from shipit.web.house import Answer, Asked, Contract, endpoint, house, json_answer
+from shipit.web.pipelines import behind
 from shipit.web.returning import LOGIN
 from shipit.web.scopes import Right
 from shipit.web.viewer import Audience, Viewer
@@ -63,7 +63,7 @@ async def show(request: Asked) -> Answer:
     who = await things.gate.viewer(request)
     async with things.database.connection() as connection:
         names = await trains.names(connection)
-        kept = await keys.kept(connection, actor(who.client_id or "", who.scopes).person)
+        kept = await keys.kept(connection, behind(who, things.settings.login).person)
     has_session = "authorization" not in request.headers and not who.is_anonymous
     return json_answer(
         Me(

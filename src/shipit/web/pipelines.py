@@ -14,12 +14,13 @@ from msgspec import Meta
 
 from shipit.actions import pipelines as acts
 from shipit.actions.contents import Contents, contents
-from shipit.actions.persons import Actor, actor
+from shipit.actions.persons import Actor, Known, actor
 from shipit.actions.showing import described_pipeline, show
 from shipit.actions.steps import Described
 from shipit.errors import InvalidInput, Missing
 from shipit.pipeline.definition import InvalidDefinition
 from shipit.pipeline.states import Event, Status
+from shipit.settings import Login
 from shipit.steps.hosts import Hosts
 from shipit.storage import pipelines
 from shipit.storage.pool import Connection
@@ -27,6 +28,7 @@ from shipit.web import reading
 from shipit.web.house import Answer, Asked, Contract, endpoint, house, json_answer, viewer
 from shipit.web.problems import MEDIA_TYPE
 from shipit.web.scopes import Right
+from shipit.web.viewer import Viewer
 
 ROOT = "/api/pipelines"
 CONFLICT = (HTTPStatus.CONFLICT,)
@@ -91,10 +93,15 @@ class Because(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 def person(request: Asked) -> Actor:
     """Who asks, as somebody who acts."""
-    who = viewer(request)
+    return behind(viewer(request), house(request).settings.login)
+
+
+def behind(who: Viewer, login: Login) -> Actor:
+    """The person behind whoever asks, as far as that is known."""
+    known = Known(frozenset(login.providers), login.aliases)
     if who.client_id is not None and who.login_client is not None:
-        return Actor(who.client_id, who.login_client, who.scopes)
-    return actor(who.client_id or "", who.scopes)
+        return Actor(login.aliases.get(who.client_id, who.client_id), who.login_client, who.scopes)
+    return actor(who.client_id or "", who.scopes, known)
 
 
 def hosts(request: Asked) -> Hosts:

@@ -21,6 +21,7 @@ import msgspec
 from litestar import Request
 from litestar.datastructures import Cookie
 
+from shipit.actions.persons import person_of
 from shipit.errors import NotAllowed, Unavailable
 from shipit.settings import Backend, Login
 from shipit.storage import sessions
@@ -74,14 +75,6 @@ def standing(session: Session, limits: Login, *, now: datetime) -> Standing:
     if age >= interval * _PATIENCE:
         return Standing.OVERDUE
     return Standing.DUE if age >= interval else Standing.FRESH
-
-
-def person_of(client_id: str) -> str:
-    """The identity behind a client made by a login ("provider/user/name-xxxxxx"): its first two parts.
-
-    Taskcluster lets people choose only what follows; so one person has one name, however often they log in.
-    """
-    return "/".join(client_id.split("/")[:2])
 
 
 class Sessions:

@@ -83,6 +83,7 @@ async def sign(request: Asked) -> Answer:
             comment=body.comment,
             digest=body.digest,
             group=body.group,
+            only_people=house(request).settings.login.only_people_sign,
         )
         starting = await acts.starts(connection, row)
     return json_answer(acts.described(row, starting))

@@ -140,7 +140,8 @@ async def sign(request: Asked) -> Answer:
     group = None if body.group == who.person else body.group
     try:
         async with house(request).database.connection() as connection:
-            await signing.sign(connection, part(request), who, now=now(), group=group)
+            only = house(request).settings.login.only_people_sign
+            await signing.sign(connection, part(request), who, now=now(), group=group, only_people=only)
     except Refused as error:
         return conflict(error)
     return json_answer({})

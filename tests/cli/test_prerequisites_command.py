@@ -114,3 +114,39 @@ def test_a_plan_needs_a_train_or_a_clone_with_revisions(repo: Repo) -> None:
     for words in ((), ("one", "two"), ("beta", "--onto", "beta"), ("beta", "--branch", "new")):
         refused = shipit("landing-plan", *words)
         assert (refused.returncode, "Traceback" in refused.stderr) == (2, False)
+
+
+def test_a_plan_holds_patches_that_are_not_on_main_and_finds_main_itself(repo: Repo, tmp_path: Path) -> None:
+    first = repo.commit("Bug 2", {"a.txt": numbered(30, l5="two")})
+    later = repo.commit("Bug 3 - fixes bug 2", {"a.txt": numbered(30, l5="two", l9="three")})
+    # the clone stands on the train, as one does that is about to land something
+    run_git(repo.path, "symbolic-ref", "HEAD", "refs/heads/beta")
+    diff = tmp_path / "mine.patch"
+    diff.write_bytes(
+        b"From: Ben <ben@example.org>\nSubject: [PATCH] Bug 9 - nine\n\n---\n"
+        b"diff --git a/a.txt b/a.txt\n--- a/a.txt\n+++ b/a.txt\n@@ -19,3 +19,3 @@\n line 19\n-line 20\n+nine\n"
+        b" line 21\n"
+    )
+    place = ("--repo", repo.path, "--onto", "beta", "--index", tmp_path / "index")
+    said = asked("landing-plan", *place, first, "beta", "--diff", diff, "--branch", "plan")
+    assert said["order"] == [first, "mine.patch"] and said["landed"] == [repo.id("beta")]
+    assert [one["bug"] for one in said["steps"]] == [2, 9]
+    assert [one["revision"] for one in said["left_behind"]] == [later]
+    assert run_git(repo.path, "show", "plan:a.txt") == numbered(30, l5="two", l20="nine")
+    assert "Bug 9 - nine" in run_git(repo.path, "log", "--format=%s", "beta..plan").decode()
+
+
+@pytest.mark.parametrize(
+    ("words", "field"),
+    [
+        (("prerequisites", "--onto", "nowhere", "main"), "--onto: expected"),
+        (("prerequisites", "--onto", "beta", "nowhere"), "REV: expected"),
+        (("landing-plan", "--onto", "beta", "main", "--main", "nowhere"), "--main: expected"),
+    ],
+)
+def test_a_bad_revision_is_refused_by_the_name_of_its_field(
+    repo: Repo, tmp_path: Path, words: tuple[str, ...], field: str
+) -> None:
+    done = shipit(*words, "--repo", repo.path, "--index", tmp_path / "index")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert field in done.stderr and "'nowhere' is not in this clone" in done.stderr

@@ -5,22 +5,26 @@ from __future__ import annotations
 
 import asyncio
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 import click
 import msgspec
 
-from shipit.cli.opening import read_settings
+from shipit.bot.patches import Diffs, to_try
+from shipit.cli.landing_simulated import Place, Simulated, simulate
+from shipit.cli.opening import bot_doors, read_settings
 from shipit.cli.prerequisites import refuse_mercurial
 from shipit.clients.http import open_session
 from shipit.clients.shipit import Backend
-from shipit.errors import InvalidInput, Refused
+from shipit.errors import InvalidInput, Refused, ShipitError
 from shipit.merge.history import Entry
-from shipit.merge.landing_order import Blocked, Memory, Plan, Uplift, plan
-from shipit.merge.left_behind import LeftBehind, carried, left_behind
+from shipit.merge.landing_order import Blocked
+from shipit.merge.left_behind import LeftBehind
+from shipit.merge.types import Commit, Patch, RawDiff, SeriesResult
 from shipit.uplift.plans import Scope, Waiting, Warned
-from shipit.vcs.ground import GitGround, kept_index
-from shipit.vcs.picking import Pick, write_branch, write_patches
+from shipit.uplift.types import PatchRef
+from shipit.vcs.ground import kept_index
 
 _COMMIT = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 
@@ -56,7 +60,8 @@ class _Told(msgspec.Struct, frozen=True):
 class Answer(msgspec.Struct, frozen=True, kw_only=True):
     """The plan as printed. order: revisions (full ids) in the order to land; steps: the same with words.
 
-    tip: the commit it was made on. reason: why there is no plan of a train.
+    tip: the commit it was made on. reason: why there is no plan of a train. landed: revisions that are on the
+    train already.
     """
 
     order: tuple[str, ...]
@@ -68,6 +73,13 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
     written: str | None = None
     tip: str | None = None
     reason: str | None = None
+    landed: tuple[str, ...] = ()
+
+
+class _Asked(msgspec.Struct, frozen=True):
+    """A request of a bug, as far as its patches are read."""
+
+    series: tuple[PatchRef, ...] = ()
 
 
 @click.command("landing-plan")
@@ -75,7 +87,18 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
 @click.option("--pending", is_flag=True, help="Of a TRAIN: land also what waits for a decision.")
 @click.option("--repo", type=click.Path(exists=True, file_okay=False, path_type=Path))
 @click.option("--onto", metavar="REF", help="The tip that REV... land on: a branch or a commit.")
-@click.option("--main", metavar="REF", default="HEAD", show_default=True, help="Where main is in the clone.")
+@click.option(
+    "--main",
+    metavar="REF",
+    help="Where main is in the clone; by default what holds REV... and is not the train.",
+)
+@click.option(
+    "--diff",
+    "diffs",
+    multiple=True,
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="A patch that is not on main yet, as a raw diff; it lands after the revisions, in the order given.",
+)
 @click.option("--branch", metavar="NAME", help="Write the plan as this new branch of the clone.")
 @click.option(
     "--patches",
@@ -91,7 +114,8 @@ def landing_plan(
     pending: bool,
     repo: Path | None,
     onto: str | None,
-    main: str,
+    main: str | None,
+    diffs: tuple[Path, ...],
     branch: str | None,
     patches: Path | None,
     index: Path | None,
@@ -108,6 +132,8 @@ def landing_plan(
     is_written = branch is not None or patches is not None
     if repo is None and (onto is not None or is_written):
         raise click.UsageError("--onto, --branch and --patches go with --repo CLONE")
+    if diffs and onto is None:
+        raise click.UsageError("--diff goes with --repo CLONE --onto REF")
     if repo is not None:
         refuse_mercurial(repo)
     if onto is None and len(train_or_revisions) != 1:
@@ -116,14 +142,29 @@ def landing_plan(
         scope = Scope.PENDING if pending else Scope.APPROVED
         answer = asyncio.run(of_train(train_or_revisions[0], scope))
         if repo is not None and is_written:
-            written = asyncio.run(_written(answer, repo, branch=branch, patches=patches, index=index))
+            place = Place(
+                repo=repo,
+                onto=answer.tip or "",
+                main=answer.tip,
+                branch=branch,
+                patches=patches,
+                index=index or kept_index(repo),
+            )
+            written = asyncio.run(_written(answer, place))
             answer = msgspec.structs.replace(answer, written=written)
     else:
         assert repo is not None
-        place = index or kept_index(repo)
-        answer = asyncio.run(
-            _plan(repo, onto, train_or_revisions, main=main, branch=branch, patches=patches, index=place)
+        place = Place(
+            repo=repo,
+            onto=onto,
+            main=main,
+            branch=branch,
+            patches=patches,
+            index=index or kept_index(repo),
         )
+        series: list[Patch] = [Commit(name) for name in train_or_revisions]
+        series += [RawDiff(diff.name, diff.read_bytes(), None) for diff in diffs]
+        answer = _answer(asyncio.run(simulate(place, series)))
     if shape == "json":
         click.echo(msgspec.json.encode(answer))
     else:
@@ -160,79 +201,66 @@ async def of_train(train: str, scope: Scope) -> Answer:
     )
 
 
-async def _written(
-    answer: Answer, repo: Path, *, branch: str | None, patches: Path | None, index: Path | None
-) -> str:
-    """Write a train's plan to a clone: what has landed on main, on the tip that the plan was made on."""
+async def _written(answer: Answer, place: Place) -> str:
+    """Write a train's plan to a clone, on the tip that it was made on."""
     if answer.tip is None:
         raise Refused(answer.reason or "there is no plan to write")
-    commits = tuple(name for name in answer.order if _COMMIT.fullmatch(name))
-    left = [name for name in answer.order if name not in commits]
-    made = await _plan(
-        repo,
-        answer.tip,
-        commits,
-        main=answer.tip,
-        branch=branch,
-        patches=patches,
-        index=index or kept_index(repo),
-    )
-    also = f"; not written, as it is not on main yet: {', '.join(left)}" if left else ""
+    bugs = sorted({step.bug for step in answer.steps if step.bug is not None})
+    patches, reason = await _patches([name for name in answer.order if not _is_commit(name)], bugs)
+    series = [Commit(name) if _is_commit(name) else patches.get(name) for name in answer.order]
+    made = await simulate(place, [patch for patch in series if patch is not None])
+    left = [name for name in answer.order if not _is_commit(name) and name not in patches]
+    also = f"; not written, as {reason}: {', '.join(left)}" if left else ""
     return f"{made.written}{also}"
 
 
-async def _plan(
-    repo: Path,
-    onto: str,
-    revisions: tuple[str, ...],
-    *,
-    main: str,
-    branch: str | None,
-    patches: Path | None,
-    index: Path,
-) -> Answer:
-    async with GitGround(repo, index=index) as ground:
-        tip, head, *entries = await ground.entries([onto, main, *revisions])
-        there = ground.history.apart([entry.position for entry in entries], [tip.position])[0]
-        wanted = list(dict.fromkeys(entry for entry in entries if entry.position in there))
-        made = await plan(Memory(ground), [Uplift(entry.id, (entry,)) for entry in wanted], tip)
-        on_train, missing = carried(ground.history, tip.position, head.position)
-        landing = {step.uplift.position for step in made.steps}
-        behind = left_behind(
-            ground.history,
-            on_train | landing,
-            missing - landing - {entry.position for entry in wanted},
-        )
-        picks = [
-            Pick(entry, step.tree)
-            for step in made.steps
-            for entry in step.uplift.entries
-            if not step.is_empty
-        ]
-        written = None
-        if branch is not None:
-            written = await write_branch(ground.shadow, repo, tip.id, picks, branch)
-        if patches is not None:
-            written = await write_patches(ground.shadow, tip.id, picks, patches)
-        return _answer(made, behind, written, tip.id)
+def _is_commit(name: str) -> bool:
+    return _COMMIT.fullmatch(name) is not None
 
 
-def _answer(made: Plan, behind: list[LeftBehind], written: str | None, tip: str) -> Answer:
-    steps = [(step.uplift.entries[-1], step.is_empty) for step in made.steps]
+async def _patches(names: Sequence[str], bugs: Sequence[int]) -> tuple[dict[str, Patch], str]:
+    """The patches that are not on main yet, by name, and why some are not there."""
+    if not names:
+        return {}, ""
+    found: dict[str, Patch] = {}
+    reason = "it is not on main yet and cannot be read"
+    try:
+        async with bot_doors(read_settings(), told=_unheard) as doors:
+            diffs = Diffs(doors.cache, bugzilla=doors.bugzilla, phabricator=doors.phabricator)
+            for bug in bugs:
+                for request in msgspec.convert((await doors.backend.bug(bug))["requests"], list[_Asked]):
+                    wanted = [patch for patch in request.series if patch.name in names]
+                    tried = await to_try(wanted, diffs)
+                    if isinstance(tried, SeriesResult):
+                        reason = next((one.reason for one in tried.patches if one.reason), reason)
+                    else:
+                        found |= {patch.revision: patch for patch in tried}
+    except ShipitError as error:
+        reason = error.detail
+    return found, reason
+
+
+def _unheard(*words: object) -> None:
+    """Nobody waits for how a clone is fetched: none is."""
+
+
+def _answer(made: Simulated) -> Answer:
+    steps = [(step.uplift.entries[-1], step.is_empty) for step in made.plan.steps]
     return Answer(
         order=tuple(entry.id for entry, _ in steps),
-        conflicts=made.conflicts,
-        warnings=tuple(one.text for one in made.warnings),
-        left_behind=tuple(behind),
+        conflicts=made.plan.conflicts,
+        warnings=tuple(one.text for one in made.plan.warnings),
+        left_behind=made.behind,
         steps=tuple(_step(entry, is_empty) for entry, is_empty in steps),
-        merges=made.merges,
-        written=written,
-        tip=tip,
+        merges=made.plan.merges,
+        written=made.written,
+        tip=made.tip,
+        landed=tuple(entry.id for entry in made.already),
     )
 
 
 def _step(entry: Entry, is_empty: bool) -> Step:
-    return Step(entry.id, entry.bug, entry.subject, is_empty)
+    return Step(entry.id, entry.bug or None, entry.subject, is_empty)
 
 
 def _tell(answer: Answer) -> None:
@@ -246,6 +274,8 @@ def _tell(answer: Answer) -> None:
         click.echo(f": {one.reason}")
     for warning in answer.warnings:
         click.secho(f"warning: {warning}", fg="yellow")
+    for name in answer.landed:
+        click.echo(f"{name[:12]}: is on the train already")
     if answer.left_behind:
         click.echo("left behind on main:")
     for behind in answer.left_behind:

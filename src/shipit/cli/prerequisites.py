@@ -48,7 +48,8 @@ def refuse_mercurial(repo: Path) -> None:
 
 async def _ask(repo: Path, onto: str, revisions: tuple[str, ...], index: Path) -> Advice:
     async with GitGround(repo, index=index) as ground:
-        tip, *series = await ground.entries([onto, *revisions])
+        fields = {**dict.fromkeys(revisions, "REV"), onto: "--onto"}
+        tip, *series = await ground.entries([onto, *revisions], fields=fields)
         started = time.perf_counter()
         answer = await advise(ground, series, tip)
         return msgspec.structs.replace(answer, ms=round((time.perf_counter() - started) * 1000, 1))

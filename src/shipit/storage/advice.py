@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from shipit.merge.advice import Advice
+from shipit.merge.advice import Advice, InTheWay, Prerequisite
 from shipit.storage.pool import Connection
 from shipit.storage.statements import load
 from shipit.uplift.needs import Need, OpenRequest, bugs_of, needs_of, stand, without
@@ -91,7 +91,11 @@ def _bugs_in(advice: Advice | None) -> set[int]:
     """Every bug that an advice names."""
     if advice is None:
         return set()
-    named = (*advice.prerequisites, *advice.unverified, *advice.in_the_way)
+    named: tuple[Prerequisite | InTheWay, ...] = (
+        *advice.prerequisites,
+        *advice.unverified,
+        *advice.in_the_way,
+    )
     return {one.bug for one in named if one.bug is not None}
 
 

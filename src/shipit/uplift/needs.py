@@ -121,14 +121,12 @@ def stand(prerequisites: Iterable[Prerequisite], requests: Sequence[OpenRequest]
 
 def without(advice: Advice, secret: Collection[int]) -> Advice:
     """An advice for whoever may not see some bugs: their numbers, commits, words and people are left out."""
-    listed = (*advice.prerequisites, *advice.unverified)
     owners = advice.in_the_way
-    if not any(one.bug in secret for one in (*listed, *owners)):
+    listed: tuple[Prerequisite | InTheWay, ...] = (*advice.prerequisites, *advice.unverified, *owners)
+    if not any(one.bug in secret for one in listed):
         return advice
     names = {
-        one.revision: f"{WITHHELD}-{place}"
-        for place, one in enumerate((*listed, *owners), start=1)
-        if one.bug in secret
+        one.revision: f"{WITHHELD}-{place}" for place, one in enumerate(listed, start=1) if one.bug in secret
     }
     count = len(advice.prerequisites)
     reason = "commits of a security bug take part in the conflict"

@@ -142,15 +142,23 @@ class GitGround:
             self._lines |= await count_lines(self._shadow, sorted(unknown))
         return [self._lines.get(one.id, 0) if one.lines is None else one.lines for one in entries]
 
-    async def entries(self, names: Sequence[str], *, also: Collection[str] = ()) -> list[Entry]:
+    async def entries(
+        self, names: Sequence[str], *, also: Collection[str] = (), fields: Mapping[str, str] | None = None
+    ) -> list[Entry]:
         """The commits that revisions name, after a look at what is new below them (and below `also`).
 
-        Raises InvalidInput for a name that leads to no commit, CommandFailed when the clone cannot be read.
+        fields: where a name was given, for errors. Raises InvalidInput for a name that leads to no commit,
+        CommandFailed when the clone cannot be read.
         """
         found = await look_up(self._shadow, {*names, *also})
         for name, known in found.items():
             if isinstance(known, Unknown):
-                raise InvalidInput(name, expected=f"a commit of the clone; it {known.reason}")
+                said = f"{name!r} {known.reason}"
+                if known.reason.startswith("its parent "):
+                    said = f"{name!r} is cut off: {known.reason} (`git fetch --unshallow` gets the rest)"
+                raise InvalidInput(
+                    (fields or {}).get(name, name), expected=f"a commit of the clone; {said[:600]}"
+                )
         ids = {name: known.id for name, known in found.items() if isinstance(known, Known)}
         await self._history.follow(self._shadow, set(ids.values()))
         entries = [self._history.find(ids[name]) for name in names]

@@ -12,16 +12,19 @@ import msgspec
 from shipit.errors import CommandFailed, Refused
 from shipit.merge.history import Entry
 from shipit.vcs.git import git
-from shipit.vcs.objects import read_objects
+from shipit.vcs.objects import Read, read_objects
 from shipit.vcs.packs import write_pack
 from shipit.vcs.shadow import Shadow
 
+COMMITTER = "Ship It <shipit@localhost>"
+
 
 class Pick(msgspec.Struct, frozen=True):
-    """A commit of main to be picked, and the tree after it."""
+    """A commit of main to be picked, and the tree after it; with a message a patch that is no commit yet."""
 
     entry: Entry
     tree: str
+    message: str | None = None
 
 
 async def write_branch(shadow: Shadow, repo: Path, tip: str, picks: Sequence[Pick], name: str) -> str:
@@ -58,16 +61,25 @@ def _made(folder: Path) -> str:
 
 async def _commit_all(shadow: Shadow, tip: str, picks: Sequence[Pick]) -> str:
     """The last of the new commits: each with its author, time and message, and where it was picked from."""
-    reads = await read_objects(shadow, [pick.entry.id for pick in picks])
-    parent, objects = tip, []
-    for pick, read in zip(picks, reads, strict=True):
-        content = getattr(read, "content", None)
-        if content is None:
-            raise CommandFailed(("git", "cat-file"), None, f"commit {pick.entry.id} cannot be read")
-        made = _picked(content, pick, parent)
+    names = [pick.entry.id for pick in picks if pick.message is None]
+    reads = dict(zip(names, await read_objects(shadow, names), strict=True))
+    parent = tip
+    for pick in picks:
+        if pick.message is not None:
+            made = _new(pick, parent)
+        elif isinstance(read := reads[pick.entry.id], Read):
+            made = _picked(read.content, pick, parent)
+        else:
+            raise CommandFailed(("git", "cat-file"), None, f"commit {pick.entry.id} {read.reason}")
         (parent,) = write_pack(shadow.objects / "pack", [("commit", made)], hash_name=shadow.hash_name)
-        objects.append(parent)
     return parent
+
+
+def _new(pick: Pick, parent: str) -> bytes:
+    """A commit of a patch that nobody committed yet: the patch does not say reliably who wrote it."""
+    who = f"{COMMITTER} {pick.entry.authored} +0000"
+    lines = [f"tree {pick.tree}", f"parent {parent}", f"author {who}", f"committer {who}", ""]
+    return "\n".join([*lines, f"{pick.message}\n\n(from {pick.entry.id})\n"]).encode()
 
 
 def _picked(content: bytes, pick: Pick, parent: str) -> bytes:
@@ -81,7 +93,7 @@ def _picked(content: bytes, pick: Pick, parent: str) -> bytes:
         f"tree {pick.tree}".encode(),
         f"parent {parent}".encode(),
         author,
-        b"committer Ship It <shipit@localhost> " + when,
+        f"committer {COMMITTER} ".encode() + when,
         *encoding,
     ]
     said = message.rstrip(b"\n") + f"\n\n(cherry picked from commit {pick.entry.id})\n".encode()

@@ -12,7 +12,7 @@ import pytest
 
 from fixtures_bot import MANAGER, SECURITY, Scene
 from shipit.bot.details import paired
-from shipit.clients.shipit import signature
+from shipit.clients.hawk import signature
 from shipit.uplift.types import PatchRef, PatchSource
 
 

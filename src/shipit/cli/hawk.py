@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from shipit.cli.opening import read_settings
-from shipit.clients.shipit import signature
+from shipit.clients.hawk import signature
 from shipit.errors import InvalidInput
 
 

@@ -7,17 +7,15 @@ knows whether it may be.
 
 from __future__ import annotations
 
-import base64
-import json
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import quote
 
 import aiohttp
-import mohawk
 import msgspec
 
+from shipit.clients.hawk import signature
 from shipit.clients.http import Answer as HttpAnswer
 from shipit.clients.http import CallCounter, Door, checked_url
 from shipit.errors import Unavailable
@@ -217,27 +215,10 @@ class Hooks:
         if content:
             headers["Content-Type"] = _JSON
         if self._credentials:
-            headers["Authorization"] = self._signature(method, url, content)
+            headers["Authorization"] = signature(
+                self._credentials, method, url, content, _JSON if content else ""
+            )
         return await self._door.ask(method, url, headers=headers, body=content or None)
-
-    def _signature(self, method: str, url: str, content: bytes) -> str:
-        ext = None
-        if "certificate" in self._credentials:
-            certificate = json.loads(self._credentials["certificate"])
-            ext = base64.b64encode(msgspec.json.encode({"certificate": certificate})).decode()
-        sender = mohawk.Sender(
-            {
-                "id": self._credentials["clientId"],
-                "key": self._credentials["accessToken"],
-                "algorithm": "sha256",
-            },
-            url,
-            method,
-            content=content,
-            content_type=_JSON if content else "",
-            ext=ext,
-        )
-        return str(sender.request_header)
 
     def _good(self, answer: HttpAnswer) -> dict[str, Any]:
         said = answer.json()

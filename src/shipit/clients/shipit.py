@@ -6,15 +6,13 @@ Every write is idempotent by its content or its uid, so that each may be repeate
 
 from __future__ import annotations
 
-import base64
-import json
 from typing import Any, TypeVar
 from urllib.parse import quote
 
 import aiohttp
-import mohawk
 import msgspec
 
+from shipit.clients.hawk import signature
 from shipit.clients.http import Answer, CallCounter, Door, checked_url
 from shipit.errors import Missing, NotAllowed, NotAuthenticated, Refused, ShipitError, Unavailable
 from shipit.uplift.evidence import Evidence
@@ -166,23 +164,6 @@ class Backend:
             raise Unavailable(
                 "Ship It", f"{method} {path.split('?')[0]} answered unreadably: {error}"
             ) from error
-
-
-def signature(credentials: dict[str, str], method: str, url: str, content: bytes, content_type: str) -> str:
-    """The Hawk header of one request. credentials: Taskcluster's {clientId, accessToken, certificate?}."""
-    ext = None
-    if "certificate" in credentials:
-        certificate = json.loads(credentials["certificate"])
-        ext = base64.b64encode(msgspec.json.encode({"certificate": certificate})).decode()
-    sender = mohawk.Sender(
-        {"id": credentials["clientId"], "key": credentials["accessToken"], "algorithm": "sha256"},
-        url,
-        method,
-        content=content,
-        content_type=content_type,
-        ext=ext,
-    )
-    return str(sender.request_header)
 
 
 def _part(text: str) -> str:

@@ -3,17 +3,15 @@
 
 from __future__ import annotations
 
-import base64
-import json
 from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 from urllib.parse import quote, urlsplit
 
 import aiohttp
-import mohawk
 import msgspec
 
+from shipit.clients.hawk import signature
 from shipit.clients.http import Answer, CallCounter, Door, checked_url
 from shipit.errors import InvalidInput, Missing, Refused, Unavailable
 from shipit.pipeline.states import Status
@@ -98,7 +96,9 @@ class StepServices:
         if content:
             headers["Content-Type"] = _JSON
         if self._credentials:
-            headers["Authorization"] = self._signature(method, url, content)
+            headers["Authorization"] = signature(
+                self._credentials, method, url, content, _JSON if content else ""
+            )
         host = urlsplit(api_url).netloc
         if host not in self._doors:
             self._doors[host] = self._door(f"step service {host}")
@@ -107,25 +107,6 @@ class StepServices:
         if 300 <= answer.status < 400:
             raise Unavailable(door.service, "redirects elsewhere, not followed")
         return answer
-
-    def _signature(self, method: str, url: str, content: bytes) -> str:
-        ext = None
-        if "certificate" in self._credentials:
-            certificate = json.loads(self._credentials["certificate"])
-            ext = base64.b64encode(msgspec.json.encode({"certificate": certificate})).decode()
-        sender = mohawk.Sender(
-            {
-                "id": self._credentials["clientId"],
-                "key": self._credentials["accessToken"],
-                "algorithm": "sha256",
-            },
-            url,
-            method,
-            content=content,
-            content_type=_JSON if content else "",
-            ext=ext,
-        )
-        return str(sender.request_header)
 
 
 def _said(answer: Answer, uid: str, *, is_strict: bool = False) -> Said:

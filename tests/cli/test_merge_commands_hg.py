@@ -77,3 +77,39 @@ def test_a_backtest_on_mercurial_counts_agreement_with_trees(repo: Repo, tmp_pat
     said = answer("backtest", "--repo", clone.path, history, "--workers", "2")
     assert (said["total"], said["agree"], said["skipped"], said["workers"]) == (3, 2, 1, 2)
     assert "another tree" in said["disagree"][0]["reason"]
+
+
+def test_a_landing_plan_becomes_a_bookmark_and_touches_nothing_else(repo: Repo, tmp_path: Path) -> None:
+    first = repo.commit("Bug 2", {"a.txt": numbered(30, l5="two")})
+    second = repo.commit("Bug 3", {"a.txt": numbered(30, l5="three"), "new/b.txt": lines("b")})
+    later = repo.commit("Bug 4 - fixes bug 3", {"new/b.txt": lines("better")})
+    lost = repo.commit("Bug 5", {"a.txt": numbered(30, l25="main")})
+    repo.commit("Bug 6", {"a.txt": numbered(30, l25="train")}, on="beta")
+    clone = Converted(repo, tmp_path / "hg")
+    names = [clone.id(name) for name in (first, second, later, lost)]
+    place = ("landing-plan", "--repo", clone.path, "--onto", "beta", "--main", "main")
+    before = run_hg(clone.path, "log", "-r", "all()", "-T", "{node} {bookmarks}\n")
+    said = answer(*place, names[1], names[3], names[0], "--bookmark", "plan")
+    assert said["order"] == names[:2] and said["written"].startswith("bookmark plan is at ")
+    assert [(one["revision"], one["after"], one["lands"]) for one in said["conflicts"]] == [
+        (names[1], [names[0]], True),
+        (names[3], [], False),
+    ]
+    assert [one["revision"] for one in said["left_behind"]] == [names[2]]
+    after = run_hg(clone.path, "log", "-r", "all()", "-T", "{node} {bookmarks}\n")
+    assert after.startswith(before) and after.count(b"\n") == before.count(b"\n") + 2
+    assert run_hg(clone.path, "cat", "-r", "plan", str(clone.path / "a.txt")) == numbered(
+        30, l5="three", l25="train"
+    )
+    told = run_hg(
+        clone.path, "log", "-r", "only(plan, beta)", "-T", "{desc}|{author}|{extras % '{extra} '}\n"
+    )
+    assert told.decode().count("source=") == 2 and "Bug 3|Ada" in told.decode()
+    run_hg(clone.path, "verify", "--quiet")
+    again = subprocess.run(
+        [sys.executable, "-m", "shipit", *map(str, place), names[0], "--bookmark", "plan"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert again.returncode == 1 and "nothing that is there is changed" in again.stderr

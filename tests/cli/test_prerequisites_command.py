@@ -82,8 +82,12 @@ def test_a_branch_that_exists_is_never_changed(repo: Repo, tmp_path: Path) -> No
 
 def test_a_mercurial_clone_is_refused_honestly(tmp_path: Path) -> None:
     (tmp_path / ".hg").mkdir()
-    done = shipit("prerequisites", "--repo", tmp_path, "--onto", "beta", "abc")
-    assert done.returncode == 1 and "not for this repository" in done.stderr
+    words = ("prerequisites", "--repo", tmp_path, "--onto", "beta", "abc")
+    done = shipit(*words)
+    assert done.returncode == 1 and "not for this repository" in done.stdout
+    said = json.loads(shipit(*words, "--format", "json").stdout)
+    assert (said["outcome"], said["verified"], said["prerequisites"]) == ("error", False, [])
+    assert "not for this repository" in said["reason"]
 
 
 def test_a_name_that_leads_nowhere_is_refused(repo: Repo, tmp_path: Path) -> None:

@@ -12,9 +12,9 @@ import click
 import msgspec
 
 from shipit.bot.patches import Diffs, to_try
+from shipit.cli.landing_on_hg import simulate_on_hg
 from shipit.cli.landing_simulated import Place, Simulated, simulate
 from shipit.cli.opening import bot_doors, read_settings
-from shipit.cli.prerequisites import refuse_mercurial
 from shipit.clients.http import open_session
 from shipit.clients.shipit import Backend
 from shipit.errors import InvalidInput, Refused, ShipitError
@@ -25,6 +25,7 @@ from shipit.merge.types import Commit, Patch, RawDiff, SeriesResult
 from shipit.uplift.plans import Scope, Waiting, Warned
 from shipit.uplift.types import PatchRef
 from shipit.vcs.ground import kept_index
+from shipit.vcs.hg import is_hg
 
 _COMMIT = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 
@@ -99,7 +100,13 @@ class _Asked(msgspec.Struct, frozen=True):
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="A patch that is not on main yet, as a raw diff; it lands after the revisions, in the order given.",
 )
-@click.option("--branch", metavar="NAME", help="Write the plan as this new branch of the clone.")
+@click.option(
+    "--branch",
+    "--bookmark",
+    "branch",
+    metavar="NAME",
+    help="Write the plan as this new branch of the clone (Mercurial: as this new bookmark).",
+)
 @click.option(
     "--patches",
     type=click.Path(file_okay=False, path_type=Path),
@@ -134,8 +141,6 @@ def landing_plan(
         raise click.UsageError("--onto, --branch and --patches go with --repo CLONE")
     if diffs and onto is None:
         raise click.UsageError("--diff goes with --repo CLONE --onto REF")
-    if repo is not None:
-        refuse_mercurial(repo)
     if onto is None and len(train_or_revisions) != 1:
         raise click.UsageError("give one TRAIN, or --repo CLONE --onto REF and the revisions to land")
     if onto is None:
@@ -148,7 +153,7 @@ def landing_plan(
                 main=answer.tip,
                 branch=branch,
                 patches=patches,
-                index=index or kept_index(repo),
+                index=index or _index(repo),
             )
             written = asyncio.run(_written(answer, place))
             answer = msgspec.structs.replace(answer, written=written)
@@ -160,11 +165,11 @@ def landing_plan(
             main=main,
             branch=branch,
             patches=patches,
-            index=index or kept_index(repo),
+            index=index or _index(repo),
         )
         series: list[Patch] = [Commit(name) for name in train_or_revisions]
         series += [RawDiff(diff.name, diff.read_bytes(), None) for diff in diffs]
-        answer = _answer(asyncio.run(simulate(place, series)))
+        answer = _answer(asyncio.run(_simulate(place, series)))
     if shape == "json":
         click.echo(msgspec.json.encode(answer))
     else:
@@ -208,10 +213,19 @@ async def _written(answer: Answer, place: Place) -> str:
     bugs = sorted({step.bug for step in answer.steps if step.bug is not None})
     patches, reason = await _patches([name for name in answer.order if not _is_commit(name)], bugs)
     series = [Commit(name) if _is_commit(name) else patches.get(name) for name in answer.order]
-    made = await simulate(place, [patch for patch in series if patch is not None])
+    made = await _simulate(place, [patch for patch in series if patch is not None])
     left = [name for name in answer.order if not _is_commit(name) and name not in patches]
     also = f"; not written, as {reason}: {', '.join(left)}" if left else ""
     return f"{made.written}{also}"
+
+
+def _index(repo: Path) -> Path:
+    # plans of a Mercurial clone need none
+    return repo if is_hg(repo) else kept_index(repo)
+
+
+async def _simulate(place: Place, series: Sequence[Patch]) -> Simulated:
+    return await (simulate_on_hg if is_hg(place.repo) else simulate)(place, series)
 
 
 def _is_commit(name: str) -> bool:

@@ -10,10 +10,17 @@ from pathlib import Path
 import click
 import msgspec
 
-from shipit.errors import InvalidInput
 from shipit.merge.advice import LIGHT, SERIES, Advice, Prerequisite, advise
 from shipit.merge.types import Outcome
 from shipit.vcs.ground import GitGround, kept_index
+from shipit.vcs.hg import is_hg
+
+# A Mercurial clone has no index of what each commit changed line by line: better no answer than a guess.
+NOT_HERE = Advice(
+    outcome=Outcome.ERROR,
+    reason="not for this repository, which is Mercurial's: prerequisites are searched in git clones",
+    merges=0,
+)
 
 
 @click.command()
@@ -30,20 +37,17 @@ def prerequisites(repo: Path, onto: str, revisions: tuple[str, ...], index: Path
     """Name the commits of main that REV… needs to merge onto a train's tip.
 
     Every set is verified by merging it, and as small as was found. Where nothing of main is missing, the
-    train's own commits in the way are named.
+    train's own commits in the way are named. Exits with 1 where nothing can be searched: a Mercurial clone.
     """
-    refuse_mercurial(repo)
-    answer = asyncio.run(_ask(repo, onto, revisions, index or kept_index(repo)))
+    answer = NOT_HERE
+    if not is_hg(repo):
+        answer = asyncio.run(_ask(repo, onto, revisions, index or kept_index(repo)))
     if shape == "json":
         click.echo(msgspec.json.encode(answer))
     else:
         _tell(answer)
-
-
-def refuse_mercurial(repo: Path) -> None:
-    """Raise InvalidInput on a Mercurial clone: its commits have no index here."""
-    if (repo / ".hg").is_dir():
-        raise InvalidInput("--repo", expected="a git clone: not for this repository, which is Mercurial's")
+    if answer is NOT_HERE:
+        raise SystemExit(1)
 
 
 async def _ask(repo: Path, onto: str, revisions: tuple[str, ...], index: Path) -> Advice:

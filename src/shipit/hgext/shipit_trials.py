@@ -23,6 +23,7 @@ import zlib
 
 from mercurial import (
     commandserver,
+    context,
     error,
     hg,
     mdiff,
@@ -1210,10 +1211,65 @@ class Trials:
             made = repo[rev]
             parents = [parent.hex().decode("ascii") for parent in made.parents() if parent.rev() != nullrev]
             if request["merges"] or len(parents) < 2:
-                yield {**self._row(made), "parents": parents, "paths": [told(path) for path in made.files()]}
+                paths = [told(path) for path in made.files()]
+                yield {**self._row(made), "rev": rev, "parents": parents, "paths": paths}
                 count += 1
                 if count >= request["most"]:
                     return
+
+    def ask_land(self, request):
+        """Commit trees one upon the other above a changeset, each as a pick of another one, with a bookmark.
+
+        The one question that writes into the clone: new draft changesets and one new bookmark.
+        """
+        name = request["name"].encode("utf-8")
+        # what answers other questions stays unable to write
+        repo = hg.repository(self.ui, self.store.repo.root).unfiltered()
+        try:
+            scmutil.checknewlabel(repo, name, b"bookmark")
+        except error.Abort as failure:
+            yield {"refused": f"{request['name']!r} cannot be the name of a bookmark: {why(failure)}"}
+            return
+        taken = name in repo._bookmarks or name in repo.tags() or repo.branchmap().hasbranch(name)
+        if taken or scmutil.isrevsymbol(repo, name):
+            yield {"refused": f"there is a {request['name']} already, and nothing that is there is changed"}
+            return
+        with (
+            repo.wlock(wait=False),
+            repo.lock(wait=False),
+            repo.transaction(b"shipit-landing-plan") as writing,
+        ):
+            head, before = to_bin(request["parent"]), self.store.tree(request["tree"])
+            for step in request["steps"]:
+                after = self.store.tree(step["tree"])
+                head = self._picked(repo, repo[to_bin(step["commit"])], head, before, after)
+                before = after
+            repo._bookmarks.applychanges(repo, writing, [(name, head)])
+        yield {"head": to_hex(head).decode("ascii")}
+
+    def _picked(self, repo, source, parent, before, after):
+        """A changeset that makes one tree of another as a pick of `source`: its words, author and time."""
+        store = self.store
+        paths = [
+            path
+            for path in set(before.over) | set(after.over)
+            if self._row_at(before, path) != self._row_at(after, path)
+        ]
+
+        def file(_, made, path):
+            entry = after.get(path)
+            if entry is None:
+                return None
+            content, copied = store.content(entry), store.copied_from(entry)
+            is_link, is_run = entry.flag == b"l", entry.flag == b"x"
+            return context.memfilectx(repo, made, path, content, is_link, is_run, copied)
+
+        extra = {b"source": source.hex(), b"branch": repo[parent].branch()}
+        said = source.description()
+        made = context.memctx(
+            repo, (parent, nullid), said, sorted(paths), file, source.user(), source.date(), extra
+        )
+        return repo.commitctx(made)
 
     def ask_diff(self, request):
         """The git-style diff of a changeset to its first parent."""

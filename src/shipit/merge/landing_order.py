@@ -5,11 +5,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import combinations
+from typing import Protocol
 
 import msgspec
 
 from shipit.merge.history import Entry
-from shipit.merge.prerequisites import Ground
 from shipit.merge.store import Merge, Merged
 from shipit.merge.types import Conflict
 
@@ -70,10 +70,17 @@ class Plan(msgspec.Struct, frozen=True):
     merges: int
 
 
+class Merges(Protocol):
+    """A clone as far as a plan sees it."""
+
+    async def merge(self, merge: Merge) -> Merged:
+        """The outcome of a merge of trees."""
+
+
 class Memory:
     """Merges that were done, kept between plans: a plan made anew repeats only what changed."""
 
-    def __init__(self, ground: Ground, *, most: int = 20_000) -> None:
+    def __init__(self, ground: Merges, *, most: int = 20_000) -> None:
         """most: merges kept; beyond it the oldest are forgotten."""
         self._ground = ground
         self._most = most

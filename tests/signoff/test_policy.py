@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shipit.errors import InvalidInput
-from shipit.signoff.policy import Signer, helps, judge, policy_problems, read, sentence
+from shipit.signoff.policy import Signer, eligible, helps, judge, policy_problems, read, sentence
 
 GROUPS = ("releng", "relman", "qa")
 PEOPLE = ("a@x", "b@x", "c@x", "d@x", "e@x")
@@ -124,3 +124,13 @@ def test_another_signature_never_undoes_a_met_policy(
 ) -> None:
     if judge(read(policy), people).is_met:
         assert judge(read(policy), [*people, *more]).is_met
+
+
+@pytest.mark.parametrize("boss", ["boss@example.com", "demo/rosa", "mozilla-auth0/ad|Mozilla-LDAP|boss"])
+def test_a_slot_for_a_person_is_filled_by_that_person_alone(boss: str) -> None:
+    policy = read([{boss: 1}])
+    of_all_groups = Signer("eve@example.com", frozenset({boss, "releng"}))
+    assert not eligible(policy, of_all_groups)
+    assert not judge(policy, [of_all_groups]).is_met
+    assert judge(policy, [Signer(boss)]).is_met
+    assert policy_problems([{boss: 2}])[0].expected == "1, since a person signs once"

@@ -370,6 +370,7 @@ def member(person: str, *groups: str) -> Actor:
 
 
 ANN, BOB = member("ann@x", "releng"), member("bob@x", "releng")
+BOB_WHO_RUNS = actor("bob@x", ["project:shipit:pipeline/*", "project:shipit:sign/releng"])
 
 
 async def sign(bench: Bench, uid: str, who: Actor, **more: Any) -> StepRow:
@@ -406,6 +407,20 @@ async def test_whoever_asks_does_not_sign_when_excluded(bench: Bench) -> None:
     with pytest.raises(NotAllowed):
         await sign(bench, "s", ANN)
     await sign(bench, "s", BOB)
+
+
+async def test_whoever_put_it_asks_for_it_whatever_it_says(bench: Bench) -> None:
+    more = {"requester": "ann@x", "exclude_requester": True}
+    await create(bench, "signoff", "s", BOB_WHO_RUNS, policy=[{"releng": 1}], **more)
+    with pytest.raises(NotAllowed, match="whoever asks for it does not sign it"):
+        await sign(bench, "s", BOB)
+
+
+async def test_who_signs_for_every_group_signs_for_no_person(bench: Bench) -> None:
+    await create(bench, "signoff", "s", policy=[{"boss@x": 1}])
+    with pytest.raises(NotAllowed, match="in no group that signs this"):
+        await sign(bench, "s", actor("eve@x", ["project:shipit:sign/*"]))
+    await sign(bench, "s", member("boss@x", "none"))
 
 
 async def test_an_arming_delay_leaves_time_to_take_back(bench: Bench) -> None:

@@ -18,6 +18,7 @@ PEOPLE = {
     "engineer": (USER, "project:shipit:pipeline/*", "project:shipit:sign/releng"),
     "manager": (USER, "project:shipit:sign/relman"),
     "shipper": (USER, "project:shipit:pipeline/firefox/ship"),
+    "signer": (USER, "project:shipit:sign/releng"),
 }
 Both = tuple[Service, Bench]
 
@@ -66,16 +67,20 @@ async def test_a_release_says_what_each_of_us_may_do_and_why_not(both: Both) -> 
         product="firefox",
     )
     you = {
-        who: (await get(service, "/api/releases/p", who))["you"] for who in ("engineer", "user", "shipper")
+        who: (await get(service, "/api/releases/p", who))["you"]
+        for who in ("engineer", "signer", "user", "shipper")
     }
-    assert you["engineer"]["phases"] == ["ship", "push"] and you["engineer"]["signs"] == {"sign": ""}
+    assert you["engineer"]["phases"] == ["ship", "push"]
+    # Who put it asks for it, whoever it says asks for it too.
+    assert you["engineer"]["signs"] == {"sign": "whoever asks for it does not sign it"}
+    assert you["signer"]["signs"] == {"sign": ""}
     assert you["user"]["phases"] == [] and "in no group" in you["user"]["signs"]["sign"]
     assert you["shipper"]["phases"] == ["ship"]
     assert you["shipper"]["signs"]["sign"] == "whoever asks for it does not sign it"
     assert (await get(service, "/api/releases/p"))["you"]["signs"] == {"sign": "log in to sign"}
-    answer = await service.by("engineer").put("/steps/signoff/p.sign.1/sign", json={})
+    answer = await service.by("signer").put("/steps/signoff/p.sign.1/sign", json={})
     assert answer.status_code == 200, answer.text
-    after = (await get(service, "/api/releases/p", "engineer"))["you"]
+    after = (await get(service, "/api/releases/p", "signer"))["you"]
     assert (after["has_signed"], after["signs"]["sign"]) == (["sign"], "you have signed; a person signs once")
 
 

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 import msgspec
 
 from shipit.errors import NotAllowed
+from shipit.signoff.policy import is_person
 
 ADMIN = "project:shipit:admin"
 PIPELINE = "project:shipit:pipeline"
@@ -30,8 +31,8 @@ class Actor(msgspec.Struct, frozen=True):
         )
 
     def groups(self, names: Iterable[str]) -> frozenset[str]:
-        """Those of the named groups that they sign for."""
-        return frozenset(name for name in names if self.has(f"{SIGN}/{name}"))
+        """Those of the named groups that they sign for. A person is no group, even for who signs for all."""
+        return frozenset(name for name in names if not is_person(name) and self.has(f"{SIGN}/{name}"))
 
     def need_pipeline(self, product: str, phases: Iterable[str]) -> None:
         """Raise NotAllowed, naming the scope, unless they may act on these phases of a product."""

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -11,11 +11,12 @@ import msgspec
 
 from shipit.actions.persons import ADMIN, PIPELINE, Actor
 from shipit.actions.pipelines import rollback_uid
+from shipit.actions.signing import groups_of
 from shipit.pipeline.forecast import LEAST_HISTORY, Forecast, forecast, quantile
 from shipit.pipeline.standing import Reason, by_title, standing, summary, what_starts
 from shipit.pipeline.states import State, Status
 from shipit.pipeline.transition import is_satisfied
-from shipit.pipeline.types import Signature, StepDefinition, Stop
+from shipit.pipeline.types import Signature, StepDefinition, StepRow, Stop
 from shipit.pipeline.wording import Tone, Word, headline, is_stuck, tally, word
 from shipit.signoff import policy as policies
 from shipit.signoff.policy import Signer
@@ -275,7 +276,9 @@ async def _you(connection: Connection, stored: Stored, by: Actor, now: datetime)
         counted = signoff.valid(given, row.memory.get("digest", ""), now)
         if any(each.person == by.person for each in counted):
             signed.append(step.uid)
-        signs[step.uid] = _why_not(row.parameters, counted, by)
+        names = {name for wanted in policies.read(row.parameters["policy"]) for name in wanted}
+        groups, _ = await groups_of(connection, by, names)
+        signs[step.uid] = _why_not(row, counted, Signer(by.person, groups))
     return You(
         person=by.person,
         phases=tuple(
@@ -288,18 +291,17 @@ async def _you(connection: Connection, stored: Stored, by: Actor, now: datetime)
     )
 
 
-def _why_not(parameters: Mapping[str, Any], counted: Sequence[Signature], by: Actor) -> str:
+def _why_not(row: StepRow, counted: Sequence[Signature], signer: Signer) -> str:
     """Why they may not sign, naming the rule; empty when they may."""
-    if not by.person:
+    if not signer.person:
         return "log in to sign"
-    policy = policies.read(parameters["policy"])
-    names = {name for wanted in policy for name in wanted}
-    if by.person in signoff.excluded_of(parameters):
+    policy = policies.read(row.parameters["policy"])
+    if signer.person in signoff.excluded_of(row.parameters, row.created_by):
         return "whoever asks for it does not sign it"
-    if any(each.person == by.person for each in counted):
+    if any(each.person == signer.person for each in counted):
         return "you have signed; a person signs once"
-    signer = Signer(by.person, by.groups(names))
     if not policies.eligible(policy, signer):
+        names = {name for wanted in policy for name in wanted}
         return f"you are in no group that signs this (needed: {' or '.join(sorted(names))})"
     if not policies.helps(policy, signoff.signers(counted), signer):
         return "nobody of your groups is needed any more"

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -47,13 +47,10 @@ async def sign(
     if only_people and not by.is_person:
         raise NotAllowed(f"{by.client} is a client of no known person, and only people sign here")
     policy = policies.read(row.parameters["policy"])
-    if by.person in signoff.excluded_of(row.parameters):
+    if by.person in signoff.excluded_of(row.parameters, row.created_by):
         raise NotAllowed(f"{by.person} may not sign this: whoever asks for it does not sign it")
     names = {name for wanted in policy for name in wanted}
-    own = by.groups(names)
-    given = await signatures.delegations(connection, by.person)
-    delegated = frozenset(each.group for each in given if each.group in names) - own
-    groups = own | delegated
+    groups, delegated = await groups_of(connection, by, names)
     if group is not None:
         if group not in groups and group != by.person:
             raise NotAllowed(f"{by.person} does not sign for {group}: this needs the scope {SIGN}/{group}")
@@ -83,6 +80,16 @@ async def sign(
     )
     await signatures.add(connection, uid, made)
     return await _stands(connection, row, by, "signed", comment, now)
+
+
+async def groups_of(
+    connection: Connection, by: Actor, names: Collection[str]
+) -> tuple[frozenset[str], frozenset[str]]:
+    """Those of the named groups that they sign for, and those of them by delegation only."""
+    own = by.groups(names)
+    given = await signatures.delegations(connection, by.person)
+    delegated = frozenset(each.group for each in given if each.group in names) - own
+    return own | delegated, delegated
 
 
 async def revoke(connection: Connection, uid: str, by: Actor, *, now: datetime, why: str = "") -> StepRow:

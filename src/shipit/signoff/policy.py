@@ -30,6 +30,14 @@ SCHEMA: dict[str, Any] = {
 }
 
 
+def is_person(name: str) -> bool:
+    """Whether a name in a policy is a person's: an e-mail address, or an identity ("provider/user|name").
+
+    Nobody is a member of a person, whatever their scopes say.
+    """
+    return any(sign in name for sign in "@/|")
+
+
 class Signer(msgspec.Struct, frozen=True):
     """A person who signed, or would; groups: those they are in, and those delegated to them."""
 
@@ -38,7 +46,7 @@ class Signer(msgspec.Struct, frozen=True):
 
     def fits(self, slot: str) -> bool:
         """Whether this person may fill a slot for a group or a person."""
-        return slot == self.person or slot in self.groups
+        return slot == self.person or (slot in self.groups and not is_person(slot))
 
 
 class Verdict(msgspec.Struct, frozen=True):
@@ -65,7 +73,7 @@ def policy_problems(
         found += [
             Problem(pointer("", place, name), "1, since a person signs once", str(count))
             for name, count in wanted.items()
-            if "@" in name and count > 1
+            if is_person(name) and count > 1
         ]
         if any(not name.strip() for name in wanted):
             found.append(Problem(pointer("", place), "names of groups or persons"))
@@ -151,7 +159,7 @@ def _unsatisfiable(
             return f"{name} has {len(groups[name])} who may sign, {count} are needed"
         if name in excluded:
             return f"{name} may not sign"
-    known = {name: count for name, count in wanted.items() if name in groups or "@" in name}
+    known = {name: count for name, count in wanted.items() if name in groups or is_person(name)}
     people = {person for name in known for person in groups.get(name, {name})} - excluded
     signers = [
         Signer(person, frozenset(name for name, inside in groups.items() if person in inside))
@@ -163,5 +171,5 @@ def _unsatisfiable(
 
 def _counted(slots: Sequence[str]) -> str:
     counts = {slot: slots.count(slot) for slot in slots}
-    words = [name if "@" in name else f"{count} of {name}" for name, count in counts.items()]
+    words = [name if is_person(name) else f"{count} of {name}" for name, count in counts.items()]
     return " and ".join(words)

@@ -58,11 +58,11 @@ def cancel(row: StepRow, now: datetime) -> Progress | None:
     return Progress(status=Status.CANCELLED, message="cancelled", details=row.details, memory=row.memory)
 
 
-def excluded_of(parameters: Mapping[str, Any]) -> frozenset[str]:
-    """Who may not sign."""
+def excluded_of(parameters: Mapping[str, Any], made_by: str = "") -> frozenset[str]:
+    """Who may not sign. made_by: whoever put the step, or the pipeline it is of, asks for it too."""
     excluded = set(parameters.get("exclude", ()))
-    if parameters.get("exclude_requester") and parameters.get("requester"):
-        excluded.add(parameters["requester"])
+    if parameters.get("exclude_requester"):
+        excluded |= {parameters.get("requester", ""), made_by} - {""}
     return frozenset(excluded)
 
 

@@ -66,11 +66,6 @@ class Aftermath:
         """From now on work beside the caller: `later` hands over what is to be done."""
         self._task = asyncio.create_task(self._work())
 
-    @property
-    def is_beside(self) -> bool:
-        """Whether it works beside its caller."""
-        return self._task is not None
-
     def later(self, known: Known, outlook: Outlook, mails: Sequence[Addressed], *, is_quick: bool) -> None:
         """Do it soon; of what several rounds know the newest counts, and every mail goes out."""
         was_quick = self._waiting is None or self._waiting[2]

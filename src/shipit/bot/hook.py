@@ -11,8 +11,6 @@ import msgspec
 
 from shipit.errors import InvalidInput
 
-HOOK_GROUP = "project-releng"
-
 
 def hook_definition(*, instance: str, image: str, owner: str) -> dict[str, Any]:
     """The body of hooks.createHook for one instance: every 30 minutes, with a cached clone.

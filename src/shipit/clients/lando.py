@@ -54,11 +54,6 @@ class Lando:
         wanted = list(dict.fromkeys(hgs))
         return dict(zip(wanted, await asyncio.gather(*(self.git_of(one) for one in wanted)), strict=True))
 
-    async def hgs_of(self, gits: Iterable[str]) -> dict[str, str | None]:
-        """`hg_of` for many, a few at a time."""
-        wanted = list(dict.fromkeys(gits))
-        return dict(zip(wanted, await asyncio.gather(*(self.hg_of(one) for one in wanted)), strict=True))
-
     async def _mapped(self, direction: str, field: str, commit: str) -> str | None:
         """Only answers found are remembered: a commit of this minute is in the map the next."""
         if not re.fullmatch(r"[0-9a-f]{7,40}", commit):

@@ -27,8 +27,6 @@ class ErrorClass(StrEnum):
     """We may not: asked again a few times, as rights are often granted within minutes."""
     PERMANENT = "permanent"
     """Asking the same again will always fail."""
-    POISON = "poison"
-    """What we were given cannot be read."""
 
 
 class Answer(msgspec.Struct, frozen=True, kw_only=True):

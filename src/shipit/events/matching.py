@@ -137,11 +137,6 @@ def judge(event: Event, route: Route, facts: Facts = NO_FACTS, *, instance: str)
         return Broken(f"{route.name}: {error.detail}")
 
 
-def is_heard(event: Event, route: Route) -> bool:
-    """Whether the event comes where the route listens."""
-    return _deaf(event, route) is None
-
-
 def _deaf(event: Event, route: Route) -> str | None:
     """Why the route does not even hear the event."""
     source = _SOURCES.get(event.kind)

@@ -266,12 +266,6 @@ async def known_diffs(connection: Connection, keys: Iterable[str]) -> set[str]:
     return {key for (key,) in await found.fetchall()}
 
 
-async def known_effects(connection: Connection, route: str, dedups: Iterable[str]) -> set[str]:
-    """Which of these subjects a route has acted on."""
-    found = await connection.execute(_SQL["known_effects"], {"route": route, "dedups": sorted(dedups)})
-    return {dedup for (dedup,) in await found.fetchall()}
-
-
 async def purge(connection: Connection, *, age: timedelta, limit: int = 2000) -> int:
     """Delete up to `limit` old events that nothing waits for, and old counts; how many events."""
     await connection.execute(_SQL["purge_counts"])

@@ -55,11 +55,6 @@ class History:
     def __len__(self) -> int:
         return len(self._times)
 
-    @property
-    def reaches_back_to(self) -> datetime | None:
-        """When the oldest commit of the index was made; None while it is empty."""
-        return datetime.fromtimestamp(min(self._times), UTC) if self._times else None
-
     async def follow(self, tip: str) -> int:
         """Read what is new up to `tip` (a commit hash) and say how many commits that was.
 

@@ -27,18 +27,6 @@ PLAIN = (
     "summary",
     "groups",
 )
-PAGING = (
-    "limit",
-    "offset",
-    "order",
-    "count_only",
-    "include_fields",
-    "exclude_fields",
-    "j_top",
-    "query_format",
-    "api_key",
-    "Bugzilla_api_key",
-)
 MOST = 10_000
 
 Values = Callable[[Bug], list[str]]

@@ -16,7 +16,6 @@ from shipit.world.world import World
 
 PRODUCT = "Firefox"
 NIGHTLY = 150
-CYCLE = timedelta(days=28)
 # the demo always begins in the middle of a cycle, when uplifts are asked for most
 INTO_CYCLE = timedelta(days=15)
 BOT = "uplift-bot@people.example"

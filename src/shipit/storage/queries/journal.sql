@@ -355,10 +355,6 @@ delete from pulse_bindings where queue = %(queue)s
 -- name: known_diffs
 select key from events where key = any(%(keys)s)
 
--- name: known_effects
--- Which of these subjects a route has already acted on.
-select dedup from effects where route = %(route)s and dedup = any(%(dedups)s)
-
 -- name: figures
 -- What metrics tell.
 select

@@ -143,10 +143,14 @@ async def test_flags_alone_decide_nothing(stage: Stage, page: Page) -> None:
     await open_as(page, stage, bug)
     await page.keyboard.press("e")
     await page.get_by_label("tracking of beta").select_option("+")
+    await page.get_by_label("another field or flag").fill("cf_status_firefox_esr140")
+    await page.get_by_label("to which value").select_option("wontfix")
+    await page.wait_for_selector("#decide .writes >> text=cf_status_firefox_esr140")
     await previewed(page)
     await page.keyboard.press("Control+Enter")
     await written(stage, bug)
-    assert stage.world.bugzilla.bug(bug).custom["cf_tracking_firefox149"] == "+"
+    custom = stage.world.bugzilla.bug(bug).custom
+    assert (custom["cf_tracking_firefox149"], custom["cf_status_firefox_esr140"]) == ("+", "wontfix")
     assert flags_of(stage, bug) == ["?"]
 
 
@@ -165,6 +169,32 @@ async def test_revision_of_a_train_is_decided_in_phabricator_and_never_twice(
     (revision,) = [one for one in stage.world.phabricator.revisions.values() if one.bug == bug]
     assert revision.status == "accepted"
     assert stage.world.bugzilla.count("PUT /rest/bug/attachment") == flags
+
+
+async def test_new_version_after_the_approval_reopens_the_question_with_the_difference(
+    stage: Stage, page: Page
+) -> None:
+    bug = 1900112  # approved above
+    (revision,) = [one for one in stage.world.phabricator.revisions.values() if one.bug == bug]
+    await stage.round()
+    last = revision.diffs[-1]
+    added = next(line for line in last.text.splitlines() if line.startswith("+") and line[1:2] not in "+")
+    stage.world.phabricator.update(revision.id, last.text.replace(added, added + " // again"), base=last.base)
+    stage.world.phabricator.set_status(revision.id, "needs-review")
+    await stage.round()
+    await open_as(page, stage, bug)
+    panel = page.locator("section:has(#interdiff-title)")
+    await expect(panel.get_by_text("Changed since the approval")).to_be_visible()
+    await panel.get_by_role("button", name="Ask for the difference").click()
+    await panel.get_by_text("Asked, waiting").wait_for()
+    await stage.round()
+    await expect(panel.locator("code.a", has_text="// again")).to_have_count(1, timeout=20_000)
+    told = await page.inner_text("#decide .decisions")
+    assert "with other patches; the question is open again" in told
+    assert await violations(page) == []
+    await page.keyboard.press("a")
+    await previewed(page)
+    assert "accepted" in await page.inner_text("#decide .writes"), "it may be decided anew"
 
 
 async def test_decision_is_taken_back_by_a_key_before_anything_is_written(stage: Stage, page: Page) -> None:

@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any
 
 import pytest
-from playwright.async_api import Browser, Page, Route
+from playwright.async_api import Browser, Page, Route, expect
 
 from fixtures_pages import Stage, complaints, login, opened, show, violations
 from shipit.world import people
@@ -87,6 +87,33 @@ async def test_conflict_is_asked_for_waited_for_and_shown_with_both_sides(stage:
     assert "Yuki Hara" in shown, "who wrote the train's side is named"
     assert await page.locator("#why code.x").count() >= 2
     assert await violations(page) == []
+
+
+async def test_an_administrator_notes_something_about_a_contributor_and_ends_it(
+    stage: Stage, chromium: Browser
+) -> None:
+    async with opened(chromium) as page, opened(chromium) as other:
+        await login(page, people.ADMIN, stage.url)
+        await open_request(page, stage, CONFLICT)
+        person = page.locator(".person").first
+        await person.get_by_role("button", name="Note something about").click()
+        await page.get_by_label("Karma").select_option("1")
+        await page.get_by_label("Comment, for everybody").fill("Tests well.")
+        await page.get_by_label("Private comment").fill("Ask twice.")
+        await page.get_by_label("Holds for").select_option("90 days")
+        assert await violations(page) == []
+        await page.get_by_role("button", name="Note it").click()
+        noted = person.locator(".noted")
+        await expect(noted).to_contain_text("karma +1")
+        assert "Tests well." in await noted.inner_text() and "Ask twice." in await noted.inner_text()
+        # whoever may not note reads what is for everybody, and cannot change it
+        await login(other, people.OBSERVER, stage.url)
+        await open_request(other, stage, CONFLICT)
+        seen = await other.locator("section:has(#people-title)").inner_text()
+        assert "Tests well." in seen and "Ask twice." not in seen and "Change the note" not in seen
+        await person.get_by_role("button", name="Change the note").click()
+        await page.get_by_role("button", name="End the note").click()
+        await expect(noted).to_have_count(0)
 
 
 async def test_commands_try_the_request_elsewhere(stage: Stage, chromium: Browser) -> None:

@@ -374,6 +374,9 @@ def test_a_button_says_how_much_it_writes() -> None:
     assert label(V.APPROVE, 1, 4) == "Approve and write 4 changes"
     assert label(V.REJECT, 2, 1) == "Reject 2 requests and write 1 change"
     assert label(V.DEFER, 1, 0) == "Defer, and write nothing"
+    assert label(V.FLAGS, 0, 3, bugs=2) == "Set flags of 2 bugs and write 3 changes"
+    assert label(V.ASK, 1, 2, bugs=1) == "Ask about 1 request and 1 bug and write 2 changes"
+    assert label(V.FLAGS, 0, 0) == "Set flags"
 
 
 def test_a_deferral_ends_with_its_time_or_its_build_but_a_condition_waits_for_a_person() -> None:

@@ -221,7 +221,7 @@ async def test_strangers_see_no_address_and_no_note(database: Database) -> None:
         await _note(service, public="helpful", private="SECRET note")
         stranger, user, admin = [await read(service, who) for who in (None, "user", "admin")]
     assert "@" not in str(stranger["people"]) + str(stranger["timeline"])
-    assert stranger["people"][0]["note"] is None
+    assert (stranger["people"][0]["note"], stranger["people"][0]["id"]) == (None, None)
     assert user["people"][0]["email"] == AUTHOR
     assert (user["people"][0]["note"]["public"], user["people"][0]["note"]["private"]) == ("helpful", None)
     assert admin["people"][0]["note"]["private"] == "SECRET note"

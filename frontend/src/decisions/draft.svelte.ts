@@ -36,6 +36,8 @@ export class Draft {
   requestee = $state("");
   fields: Record<string, string> = $state({});
   flags: Record<string, string> = $state({});
+  /** One more field ("cf_…") or flag of the bug, by its exact name. */
+  more = $state({ name: "", value: "" });
   /** Of a batch, the uids that are left out. */
   excluded: ReadonlySet<string> = $state.raw(new Set());
 
@@ -126,6 +128,7 @@ export class Draft {
     this.template = this.comment = this.build = this.at = this.condition = this.requestee = "";
     this.fields = {};
     this.flags = {};
+    this.more = { name: "", value: "" };
     this.preview = null;
     this.error = null;
     this.differences = [];
@@ -147,6 +150,9 @@ export class Draft {
     const isUntil = this.verdict === "defer" && (until.build || until.at || until.condition);
     const filled = (all: Record<string, string>): Record<string, string> =>
       Object.fromEntries(Object.entries(all).filter(([, value]) => value !== ""));
+    const name = this.more.name.trim();
+    const more = name && this.more.value ? { [name]: this.more.value } : {};
+    const isField = name.startsWith("cf_");
     return {
       verdict: this.verdict,
       requests,
@@ -156,8 +162,8 @@ export class Draft {
       template: this.comment.trim() ? "" : this.template,
       until: isUntil ? until : null,
       requestee: this.verdict === "ask" ? this.requestee : "",
-      fields: filled(this.fields),
-      flags: filled(this.flags),
+      fields: filled({ ...this.fields, ...(isField ? more : {}) }),
+      flags: filled({ ...this.flags, ...(isField ? {} : more) }),
       reason: "",
     };
   }

@@ -2363,9 +2363,8 @@ export interface components {
          * TrialAnswer
          * @description A trial. needs: bugs of verified prerequisites, 0 for a security bug that is not to be seen.
          *
-         *         advice: what is known of its conflict, null if nothing.
-         *
-         *         advice: of a request read by itself, on the trial that was searched for.
+         *         advice: what is known of its conflict, null if nothing; of a request read by itself, on the trial that was
+         *         searched for.
          */
         TrialAnswer: {
             tip: string;
@@ -3744,6 +3743,7 @@ export interface components {
             product: string;
             version: string;
             build: number | null;
+            revision: string;
             description: string;
             status: components["schemas"]["Status"];
             headline: components["schemas"]["Word"];
@@ -4367,9 +4367,13 @@ export interface components {
         /**
          * PersonShown
          * @description Somebody with a part in it. sentences: their dated history, counts with their span and no score.
+         *
+         *         id: as /api/people has them, for those who may read what is noted.
          */
         PersonShown: {
             name: string;
+            /** @default null */
+            id: number | null;
             email: string;
             roles: string[];
             /** @default [] */

@@ -57,10 +57,15 @@ class StampState(StrEnum):
 
 
 def label(verdict: Verdict, requests: int, changes: int, *, bugs: int = 0) -> str:
-    """What the button says: "Approve 2 requests and write 4 changes". bugs: those without a request."""
+    """What the button says: "Approve 2 requests and write 4 changes". bugs: those without a request.
+
+    Of nothing that can be decided it is the verb alone.
+    """
     what = VERBS[verdict]
+    if requests + bugs == 0:
+        return what
     if requests + bugs != 1:
-        counts = [_counted(requests, "request")] if requests or not bugs else []
+        counts = [_counted(requests, "request")] if requests else []
         counts += [_counted(bugs, "bug")] if bugs else []
         of = "" if not bugs else " about" if verdict is Verdict.ASK else " of"
         what = f"{what}{of} {' and '.join(counts)}"

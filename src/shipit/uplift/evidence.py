@@ -180,9 +180,13 @@ class NoteShown(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class PersonShown(msgspec.Struct, frozen=True, kw_only=True):
-    """Somebody with a part in it. sentences: their dated history, counts with their span and no score."""
+    """Somebody with a part in it. sentences: their dated history, counts with their span and no score.
+
+    id: as /api/people has them, for those who may read what is noted.
+    """
 
     name: str
+    id: int | None = None
     email: str
     roles: tuple[str, ...]
     sentences: tuple[str, ...] = ()

@@ -59,7 +59,13 @@ def evidence(told: Told, *, now: datetime) -> Evidence:
         interdiff=interdiff_part(told),
         versions=versions_shown(told),
         people=people_shown(
-            facts.people, records=told.records, notes=told.notes, patches=measured, names=names, now=now
+            facts.people,
+            records=told.records,
+            notes=told.notes,
+            known=told.known,
+            patches=measured,
+            names=names,
+            now=now,
         ),
         timeline=timeline(told, facts, names),
         others=tuple(

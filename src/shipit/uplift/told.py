@@ -161,6 +161,13 @@ class ToldAudit(msgspec.Struct, frozen=True, kw_only=True):
     answer: str = ""
 
 
+class ToldKnown(msgspec.Struct, frozen=True, kw_only=True):
+    """The number under which what is noted about somebody is kept."""
+
+    email: str
+    id: int
+
+
 class Told(msgspec.Struct, frozen=True, kw_only=True):
     """Everything stored around a request that whoever asks may see.
 
@@ -180,6 +187,7 @@ class Told(msgspec.Struct, frozen=True, kw_only=True):
     others: tuple[ToldOther, ...] = ()
     needs: tuple[int, ...] = ()
     records: tuple[ToldRecord, ...] = ()
+    known: tuple[ToldKnown, ...] = ()
     notes: tuple[ToldNote, ...] = ()
     audit: tuple[ToldAudit, ...] = ()
     last_look: datetime | None = None

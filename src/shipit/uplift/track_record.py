@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from shipit.uplift.analysis import Churn, PatchFacts, Role
 from shipit.uplift.evidence import NoteShown, PersonShown, RecordShown
 from shipit.uplift.people import Did
-from shipit.uplift.told import ToldNote, ToldPerson, ToldRecord
+from shipit.uplift.told import ToldKnown, ToldNote, ToldPerson, ToldRecord
 from shipit.uplift.wording import Names, count
 
 SPAN = timedelta(days=365)
@@ -24,6 +24,7 @@ def people_shown(
     *,
     records: Iterable[ToldRecord],
     notes: Iterable[ToldNote],
+    known: Iterable[ToldKnown] = (),
     patches: Sequence[PatchFacts],
     names: Names,
     now: datetime,
@@ -33,41 +34,30 @@ def people_shown(
     for record in records:
         by_person.setdefault(record.who, []).append(record)
     noted = {note.email.lower(): note for note in notes}
-    return tuple(
-        _person(
-            one,
-            sorted(by_person.get(one.email.lower(), ()), key=_place),
-            noted.get(one.email.lower()),
-            patches,
-            names,
-            now,
+    ids = {one.email.lower(): one.id for one in known}
+    shown = []
+    for one in people[:MOST_PEOPLE]:
+        who = one.email.lower()
+        counts = sorted(by_person.get(who, ()), key=_place)
+        shown.append(
+            PersonShown(
+                name=names.of(one.email),
+                id=ids.get(who),
+                email=one.email,
+                roles=one.roles,
+                sentences=(*_counted(counts, now), *_here(one, patches)),
+                records=tuple(
+                    RecordShown(did=each.did, count=each.count, first=each.first, last=each.last)
+                    for each in counts
+                ),
+                note=_note(noted[who]) if who in noted else None,
+            )
         )
-        for one in people[:MOST_PEOPLE]
-    )
+    return tuple(shown)
 
 
 def _place(record: ToldRecord) -> int:
     return _ORDER.index(Did(record.did)) if record.did in set(Did) else len(_ORDER)
-
-
-def _person(
-    person: ToldPerson,
-    records: Sequence[ToldRecord],
-    note: ToldNote | None,
-    patches: Sequence[PatchFacts],
-    names: Names,
-    now: datetime,
-) -> PersonShown:
-    return PersonShown(
-        name=names.of(person.email),
-        email=person.email,
-        roles=person.roles,
-        sentences=(*_counted(records, now), *_here(person, patches)),
-        records=tuple(
-            RecordShown(did=one.did, count=one.count, first=one.first, last=one.last) for one in records
-        ),
-        note=None if note is None else _note(note),
-    )
 
 
 def _counted(records: Sequence[ToldRecord], now: datetime) -> tuple[str, ...]:

@@ -72,6 +72,8 @@ select convert_to(json_build_object(
             where d.who = any((select emails from addresses)::text[]) and d.at >= %(since)s
                 and (%(see_restricted)s or not b.is_restricted)
             group by d.who, d.did) d),
+    'known', (select coalesce(json_agg(json_build_object('email', p.email, 'id', p.id)), '[]')
+        from people p where %(see_notes)s and lower(p.email) = any((select emails from addresses)::text[])),
     'notes', (select coalesce(json_agg(json_build_object(
             'email', p.email, 'karma', p.karma, 'comment_public', p.comment_public,
             'comment_private', case when %(see_private)s then p.comment_private end,

@@ -2,7 +2,8 @@ import { readFileSync } from "node:fs";
 import { svelte } from "@sveltejs/vite-plugin-svelte";
 import { defineConfig } from "vite";
 
-const BASE = /node_modules(?!.*(bindings.|src.reactivity|blocks.html|blocks.svelte|css-props|transitions|legacy))|preload-helper|lib.(api|facts|router|live|keys|clock|me|toasts|neighbours|html|Header|LiveIndicator|Lazy|Icon|Skeleton)\b|src.(App|routes)\b|board.(rows|look)\b/;
+const FIRST = /preload-helper|lib.painted\b/;
+const BASE = /node_modules(?!.*(bindings.|src.reactivity|blocks.html|blocks.svelte|css-props|transitions|legacy))|lib.(api|facts|router|live|keys|clock|me|toasts|neighbours|html|Header|LiveIndicator|Lazy|Icon|Skeleton)\b|src.(App|routes)\b|board.(rows|look|cycle)\b/;
 
 /** The shell is painted from one answer: its style and its icons are in it, so no request comes before them. */
 function shell() {
@@ -45,8 +46,8 @@ export default defineConfig({
     reportCompressedSize: false,
     rolldownOptions: {
       output: {
-        // What every page needs is one file: many small ones compress worse.
-        codeSplitting: { groups: [{ name: "base", test: BASE }] },
+        // What every page needs is one file: many small ones compress worse. What comes before it is another.
+        codeSplitting: { groups: [{ name: "first", test: FIRST }, { name: "base", test: BASE }] },
       },
     },
   },

@@ -97,8 +97,22 @@ def test_a_component_has_no_inline_style_and_no_raw_markup(path: Path) -> None:
     assert not re.search(r'\sstyle="[^{"]*"', text), (
         "the policy forbids style attributes; style:name={value} is fine"
     )
-    assert "{@html" not in text and "innerHTML" not in text
+    assert "innerHTML" not in text
+    # Made of pieces that `html` escaped; Html can be made by nothing else.
+    assert all(each == "cells(" for each in re.findall(r"{@html (\w+\(|.)", text))
     assert "SPDX-License-Identifier: MPL-2.0" in text
+
+
+@pytest.mark.parametrize(
+    "path",
+    [path for path in sorted((FRONTEND / "src").rglob("*.ts")) if "lib/html" in path.read_text("utf-8")],
+    ids=lambda path: str(path.relative_to(FRONTEND / "src")),
+)
+def test_markup_made_as_text_is_escaped_and_in_quotes(path: Path) -> None:
+    text = path.read_text(encoding="utf-8")
+    assert not re.findall(r"(?<!html)`\s*<", text), "markup is made by html`...` alone"
+    assert not re.findall(r"[\w-]=\$\{", text), "an attribute's value stands in quotes"
+    assert "new Html" not in text
 
 
 def test_the_lock_names_no_registry() -> None:

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import time
 from collections.abc import AsyncIterator
 
@@ -88,6 +89,19 @@ async def test_whoever_comes_back_after_a_gap_is_told_to_read_afresh(database: D
         await service.feed(make_bug(2, make_request(2)))
         await asyncio.sleep(0.6)
         async with service.client.stream("GET", "/api/live", headers={"Last-Event-ID": last}) as answer:
+            await next_event(events(answer), "resync")
+
+
+async def test_what_changes_between_a_page_and_its_stream_is_not_missed(database: Database) -> None:
+    async with running(database) as service:
+        await asyncio.sleep(0.6)  # it listens from now on
+        newest = re.findall(r'"live":"([^"]+)"', (await service.client.get("/")).text)[0]
+        async with service.client.stream("GET", "/api/live", headers={"Last-Event-ID": newest}) as answer:
+            stream = await opened(service, answer)
+            await service.feed(make_bug(1, make_request(1)))
+            # nothing had changed before: it is told of what changes, and not to read afresh
+            assert (await anext(stream))["event"] == "change"
+        async with service.client.stream("GET", "/api/live", headers={"Last-Event-ID": newest}) as answer:
             await next_event(events(answer), "resync")
 
 

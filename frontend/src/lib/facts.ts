@@ -4,6 +4,8 @@
 export interface Facts {
   is_demo: boolean;
   bugzilla: string;
+  /** The newest event of the live stream when the page was made. */
+  live: string | null;
   /** Answers of the API, by their address. */
   answers: Record<string, unknown>;
 }
@@ -11,7 +13,7 @@ export interface Facts {
 function read(): Facts {
   const found = document.getElementById("facts")?.textContent;
   // `npm run dev` serves the shell without facts
-  return found ? (JSON.parse(found) as Facts) : { is_demo: false, bugzilla: "", answers: {} };
+  return found ? (JSON.parse(found) as Facts) : { is_demo: false, bugzilla: "", live: null, answers: {} };
 }
 
 export const facts: Facts = read();

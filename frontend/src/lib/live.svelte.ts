@@ -6,6 +6,8 @@
  * tried again, and where we were (Last-Event-ID) is never lost.
  */
 
+import { facts } from "./facts";
+
 /** One told change. table "*": anything may have changed, read afresh. */
 export interface Change {
   table: string;
@@ -30,7 +32,8 @@ class Live {
   sources: { name: string; at: string | null; trouble: string | null }[] = $state([]);
 
   #listeners = new Set<(change: Change) => void>();
-  #last: string | null = null;
+  /** The last event heard; at first the newest when the page was made, so that nothing since then is missed. */
+  #last: string | null = facts.live;
   #failures = 0;
   #isRefused = false;
   #stop: AbortController | null = null;

@@ -120,7 +120,7 @@ class Hub:
         """The lines of one stream. last: the id that the page heard last, when it comes back."""
         with self._joined(audience) as stream:
             yield b"retry: 2000\n: connected\n\n"
-            if last is not None and last != self._id(audience):
+            if last is not None and last != self.position(audience):
                 yield self._resync(audience)
             while not self._is_stopped:
                 try:
@@ -182,7 +182,7 @@ class Hub:
     def _send(self, audience: Audience, told: Told) -> None:
         self._numbers[audience] += 1
         data = msgspec.json.encode(told)
-        event = f"id: {self._id(audience)}\nevent: change\ndata: ".encode() + data + b"\n\n"
+        event = f"id: {self.position(audience)}\nevent: change\ndata: ".encode() + data + b"\n\n"
         for stream in self._streams:
             if stream.audience is audience:
                 stream.put(event, self._resync(audience))
@@ -194,9 +194,10 @@ class Hub:
             stream.put(self._resync(stream.audience), self._resync(stream.audience))
 
     def _resync(self, audience: Audience) -> bytes:
-        return f"id: {self._id(audience)}\nevent: resync\ndata: {{}}\n\n".encode()
+        return f"id: {self.position(audience)}\nevent: resync\ndata: {{}}\n\n".encode()
 
-    def _id(self, audience: Audience) -> str:
+    def position(self, audience: Audience) -> str:
+        """The id of the newest event: who hands it back hears whether anything was told since."""
         # Numbered per audience: a gap in the numbers would tell of what may not be seen. And named, so that
         # whoever comes back as another audience reads afresh.
         return f"{self._epoch}-{audience.value}-{self._numbers[audience]}"

@@ -32,7 +32,7 @@ from shipit.storage import trains
 from shipit.web import board, bodies, reading
 from shipit.web.bodies import Piece
 from shipit.web.guards import policy
-from shipit.web.house import Answer, Asked, Contract, endpoint, house
+from shipit.web.house import Answer, Asked, Contract, endpoint, house, viewer
 from shipit.web.scopes import Right
 
 HTML = "text/html; charset=utf-8"
@@ -116,21 +116,26 @@ def built() -> Built | None:
 
 
 def _links(manifest: dict[str, dict[str, object]], page: str) -> bytes:
-    """What the page's own script and style are called, so that they come beside the shell's and not after."""
+    """What the page's own script and style are called, so that they come beside the shell's and not after.
+
+    Fetched, not compiled: that waits until the shell is painted (frontend/src/main.ts).
+    """
     wanted: dict[str, None] = {}
+    entry = next(chunk for chunk in manifest.values() if chunk.get("isEntry"))
 
     def walk(name: str) -> None:
         chunk = manifest[name]
         for key in chunk.get("imports", ()):  # type: ignore[attr-defined]
             walk(key)
-        if not chunk.get("isEntry"):
-            wanted.setdefault(f'<link rel="modulepreload" crossorigin href="/{chunk["file"]}">')
+        # the shell names what its own script begins with
+        if chunk is not entry and name not in entry.get("imports", ()):  # type: ignore[operator]
+            wanted.setdefault(f'<link rel="preload" as="script" crossorigin href="/{chunk["file"]}">')
             for each in chunk.get("css", ()):  # type: ignore[attr-defined]
                 wanted.setdefault(f'<link rel="stylesheet" crossorigin href="/{each}">')
 
-    name = f"src/pages/{page}/Page.svelte"
-    if name in manifest:
-        walk(name)
+    for name in ("src/start.ts", f"src/pages/{page}/Page.svelte"):
+        if name in manifest:
+            walk(name)
     return "".join(wanted).encode()
 
 
@@ -217,7 +222,9 @@ async def _may_read(request: Asked) -> bool:
 async def _pieces(request: Asked, path: str, pages: Built, may_read: bool) -> AsyncIterator[Piece]:
     yield pages.before[path]
     things = house(request)
-    head = {"is_demo": things.is_demo, "bugzilla": things.settings.bugzilla.url}
+    # Before anything is read: what changes from here on is told to the page, or it is told to read afresh.
+    newest = things.hub.position(viewer(request).audience)
+    head = {"is_demo": things.is_demo, "bugzilla": things.settings.bugzilla.url, "live": newest}
     begun = b'<script type="application/json" id="facts">' + bodies.inline(msgspec.json.encode(head))[:-1]
     yield Piece.of(begun + b',"answers":{', keep=False)
     preload = PRELOADS.get(path)

@@ -10,11 +10,10 @@ from datetime import timedelta
 import structlog
 
 from shipit.errors import ShipitError
-from shipit.runner.pipelines import first_of
+from shipit.runner.looping import work_until
 from shipit.runner.writing import Outside, Writing
 from shipit.storage import keys, outbox
 from shipit.storage.outbox import Claimed
-from shipit.storage.wakeups import wakeups
 
 TICK_SECONDS = 1.0
 MOST_AT_ONCE = 4
@@ -27,31 +26,24 @@ async def run(
 ) -> None:
     """Work until told to stop. database_url: where notifications are heard; None: only the tick wakes it."""
     wake = asyncio.Event()
-    hearing = None
-    if database_url is not None:
-        instance = outside.database.instance
-        hearing = asyncio.ensure_future(wakeups(database_url, instance=instance, wake=wake))
     runner = Runner(outside, wake=wake)
     await runner.rotate()
+
+    async def work() -> bool:
+        return await runner.claim() > 0
+
     try:
-        while not stop.is_set():
-            wake.clear()
-            try:
-                busy = await runner.claim() > 0
-            except ShipitError as error:
-                log.warning("decisions.trouble", reason=error.detail)
-                busy = False
-            except Exception:
-                # The outermost loop of this door: recorded, and the next tick comes.
-                log.exception("decisions.surprise")
-                busy = False
-            if not busy:
-                await first_of(stop, wake, tick)
+        await work_until(
+            stop,
+            work,
+            name="decisions",
+            wake=wake,
+            tick=tick,
+            database=outside.database,
+            database_url=database_url,
+        )
     finally:
         await runner.close()
-        if hearing is not None:
-            hearing.cancel()
-            await asyncio.gather(hearing, return_exceptions=True)
 
 
 class Runner:

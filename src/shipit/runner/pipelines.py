@@ -17,10 +17,10 @@ import structlog
 from shipit.actions.reconciling import reconcile
 from shipit.errors import ShipitError, Unavailable
 from shipit.pipeline.types import Progress, StepRow
+from shipit.runner.looping import work_until
 from shipit.steps.contract import Doors
 from shipit.steps.kinds import KINDS
 from shipit.storage import pipelines, steps
-from shipit.storage.wakeups import wakeups
 
 TICK_SECONDS = 1.0
 LEASE = timedelta(seconds=90)
@@ -54,29 +54,19 @@ async def run(
     at: called with the name of each point where dying matters, for tests that die there.
     """
     wake = asyncio.Event()
-    hearing = None
-    if database_url is not None:
-        hearing = asyncio.ensure_future(wakeups(database_url, instance=doors.database.instance, wake=wake))
     runner = Runner(doors, lease=lease, now=now, at=at, wake=wake)
     try:
-        while not stop.is_set():
-            wake.clear()
-            try:
-                busy = await runner.work()
-            except ShipitError as error:
-                log.warning("pipelines.trouble", reason=error.detail)
-                busy = False
-            except Exception:
-                # The outermost loop of this door: recorded, and the next tick comes.
-                log.exception("pipelines.surprise")
-                busy = False
-            if not busy:
-                await first_of(stop, wake, tick)
+        await work_until(
+            stop,
+            runner.work,
+            name="pipelines",
+            wake=wake,
+            tick=tick,
+            database=doors.database,
+            database_url=database_url,
+        )
     finally:
         await runner.close()
-        if hearing is not None:
-            hearing.cancel()
-            await asyncio.gather(hearing, return_exceptions=True)
 
 
 class Runner:
@@ -181,13 +171,3 @@ class Runner:
             memory=row.memory,
             due_at=max(due, retry_at or due),
         )
-
-
-async def first_of(stop: asyncio.Event, wake: asyncio.Event, seconds: float) -> None:
-    """Sleep until something happens."""
-    waiting = [asyncio.ensure_future(stop.wait()), asyncio.ensure_future(wake.wait())]
-    try:
-        await asyncio.wait(waiting, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        for each in waiting:
-            each.cancel()

@@ -93,17 +93,12 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
 
 class Template(msgspec.Struct, frozen=True, kw_only=True):
-    """Words for a verdict. needs_build: nothing to fill in {build} with means that it cannot be used."""
+    """Words for a verdict. Where nothing is known to fill in a placeholder with, it cannot be used."""
 
     key: str
     verdict: Verdict
     title: str
     text: str
-
-    @property
-    def needs_build(self) -> bool:
-        """Whether it names the next build."""
-        return "{build}" in self.text
 
 
 _V = Verdict

@@ -55,6 +55,8 @@ async def test_number_and_uid_are_given_out_and_asking_again_starts_nothing_twic
     definition = (await service.client.get("/api/pipelines/firefox-147.0b3-build2/definition")).json()
     told = {name: definition["parameters"][name] for name in ("product", "version", "build", "revision")}
     assert told == {"product": "firefox", "version": "147.0b3", "build": 2, "revision": "def456"}
+    shown = (await service.client.get("/api/releases/firefox-147.0b3-build2")).json()
+    assert (shown["revision"], shown["build"]) == ("def456", 2)
     # Of a cancelled build the same revision is built again.
     await service.by("engineer").delete("/api/pipelines/firefox-147.0b3-build1")
     assert (await start(service)).json()["uid"] == "firefox-147.0b3-build3"

@@ -2484,7 +2484,7 @@ export interface components {
         };
         /**
          * Template
-         * @description Words for a verdict. needs_build: nothing to fill in {build} with means that it cannot be used.
+         * @description Words for a verdict. Where nothing is known to fill in a placeholder with, it cannot be used.
          */
         Template: {
             key: string;

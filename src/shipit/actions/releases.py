@@ -85,6 +85,7 @@ class Release(msgspec.Struct, frozen=True, kw_only=True):
     product: str
     version: str
     build: int | None
+    revision: str
     description: str
     status: Status
     headline: Word
@@ -148,6 +149,7 @@ async def release(
         product=definition.product,
         version=definition.version,
         build=definition.build,
+        revision=definition.revision,
         description=definition.description,
         status=stored.status,
         headline=headline(stored.facts, now),

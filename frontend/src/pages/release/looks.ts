@@ -39,6 +39,9 @@ export function frame(step: Step): string {
 /** The icon of a whole release. */
 export const headIcon = (tone: Tone): IconName => TONES[tone];
 
+/** Whether a name in a policy is a person's: an address, or an identity; others are groups. */
+export const isPerson = (name: string): boolean => /[@/|]/.test(name);
+
 /** How far a running step is, in percent; null where nobody knows. */
 export function percent(step: Step): number | null {
   if (step.state !== "in_progress") return null;

@@ -79,6 +79,7 @@ def test_a_backtest_on_mercurial_counts_agreement_with_trees(repo: Repo, tmp_pat
     assert "another tree" in said["disagree"][0]["reason"]
 
 
+@pytest.mark.drill
 def test_a_landing_plan_becomes_a_bookmark_and_touches_nothing_else(repo: Repo, tmp_path: Path) -> None:
     first = repo.commit("Bug 2", {"a.txt": numbered(30, l5="two")})
     second = repo.commit("Bug 3", {"a.txt": numbered(30, l5="three"), "new/b.txt": lines("b")})

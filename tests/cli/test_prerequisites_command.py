@@ -80,16 +80,6 @@ def test_a_branch_that_exists_is_never_changed(repo: Repo, tmp_path: Path) -> No
     assert done.returncode == 1 and "no branch is ever changed" in done.stderr
 
 
-def test_a_mercurial_clone_is_refused_honestly(tmp_path: Path) -> None:
-    (tmp_path / ".hg").mkdir()
-    words = ("prerequisites", "--repo", tmp_path, "--onto", "beta", "abc")
-    done = shipit(*words)
-    assert done.returncode == 1 and "not for this repository" in done.stdout
-    said = json.loads(shipit(*words, "--format", "json").stdout)
-    assert (said["outcome"], said["verified"], said["prerequisites"]) == ("error", False, [])
-    assert "not for this repository" in said["reason"]
-
-
 def test_a_name_that_leads_nowhere_is_refused(repo: Repo, tmp_path: Path) -> None:
     done = shipit(
         "prerequisites", "--repo", repo.path, "--onto", "beta", "nothing", "--index", tmp_path / "i"
@@ -128,8 +118,8 @@ def test_a_plan_holds_patches_that_are_not_on_main_and_finds_main_itself(repo: R
     diff = tmp_path / "mine.patch"
     diff.write_bytes(
         b"From: Ben <ben@example.org>\nSubject: [PATCH] Bug 9 - nine\n\n---\n"
-        b"diff --git a/a.txt b/a.txt\n--- a/a.txt\n+++ b/a.txt\n@@ -19,3 +19,3 @@\n line 19\n-line 20\n+nine\n"
-        b" line 21\n"
+        b"diff --git a/a.txt b/a.txt\n--- a/a.txt\n+++ b/a.txt\n@@ -19,3 +19,3 @@\n"
+        b" line 19\n-line 20\n+nine\n line 21\n"
     )
     place = ("--repo", repo.path, "--onto", "beta", "--index", tmp_path / "index")
     said = asked("landing-plan", *place, first, "beta", "--diff", diff, "--branch", "plan")

@@ -16,7 +16,7 @@ from shipit.vcs.hg_ground import HgGround
 from shipit.vcs.picking import Pick
 
 # Where main may be in a clone in which nobody says so, the likeliest first.
-MAINS = ("main", "central", "mozilla-central", "autoland", "master", "default", "tip")
+MAINS = ("main", "central", "mozilla-central", "autoland", "master", "default")
 
 
 async def simulate_on_hg(place: Place, series: Sequence[Patch]) -> Simulated:
@@ -31,7 +31,8 @@ async def simulate_on_hg(place: Place, series: Sequence[Patch]) -> Simulated:
         (tip,) = await ground.entries({place.onto: "--onto"})
         named = await ground.entries(dict.fromkeys(names, "REV"))
         main = await _main(ground, place.main, tip, named)
-        history = await ground.past(tip, main, named)
+        await ground.follow(tip, [main, *named])
+        history = ground.history
         below = await ground.store.ancestors({(entry.id, tip.id) for entry in named})
         wanted = [entry for entry in named if (entry.id, tip.id) not in below]
         made = await plan(Memory(ground), [Uplift(entry.id, (entry,)) for entry in wanted], tip)
@@ -42,7 +43,7 @@ async def simulate_on_hg(place: Place, series: Sequence[Patch]) -> Simulated:
         written = None
         if place.branch is not None:
             picks = [Pick(step.uplift.entries[0], step.tree) for step in made.steps if not step.is_empty]
-            written = await ground.bookmark(tip.id, tip.tree, picks, place.branch)
+            written = await ground.bookmark(tip, picks, place.branch)
         already = tuple(entry for entry in named if (entry.id, tip.id) in below)
         return Simulated(made, tuple(behind), already, tip.id, written)
 

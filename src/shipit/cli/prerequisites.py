@@ -14,13 +14,7 @@ from shipit.merge.advice import LIGHT, SERIES, Advice, Prerequisite, advise
 from shipit.merge.types import Outcome
 from shipit.vcs.ground import GitGround, kept_index
 from shipit.vcs.hg import is_hg
-
-# A Mercurial clone has no index of what each commit changed line by line: better no answer than a guess.
-NOT_HERE = Advice(
-    outcome=Outcome.ERROR,
-    reason="not for this repository, which is Mercurial's: prerequisites are searched in git clones",
-    merges=0,
-)
+from shipit.vcs.hg_ground import HgGround
 
 
 @click.command()
@@ -37,17 +31,16 @@ def prerequisites(repo: Path, onto: str, revisions: tuple[str, ...], index: Path
     """Name the commits of main that REV… needs to merge onto a train's tip.
 
     Every set is verified by merging it, and as small as was found. Where nothing of main is missing, the
-    train's own commits in the way are named. Exits with 1 where nothing can be searched: a Mercurial clone.
+    train's own commits in the way are named.
     """
-    answer = NOT_HERE
-    if not is_hg(repo):
+    if is_hg(repo):
+        answer = asyncio.run(_ask_hg(repo, onto, revisions))
+    else:
         answer = asyncio.run(_ask(repo, onto, revisions, index or kept_index(repo)))
     if shape == "json":
         click.echo(msgspec.json.encode(answer))
     else:
         _tell(answer)
-    if answer is NOT_HERE:
-        raise SystemExit(1)
 
 
 async def _ask(repo: Path, onto: str, revisions: tuple[str, ...], index: Path) -> Advice:
@@ -55,6 +48,15 @@ async def _ask(repo: Path, onto: str, revisions: tuple[str, ...], index: Path) -
         fields = {**dict.fromkeys(revisions, "REV"), onto: "--onto"}
         tip, *series = await ground.entries([onto, *revisions], fields=fields)
         started = time.perf_counter()
+        answer = await advise(ground, series, tip)
+        return msgspec.structs.replace(answer, ms=round((time.perf_counter() - started) * 1000, 1))
+
+
+async def _ask_hg(repo: Path, onto: str, revisions: tuple[str, ...]) -> Advice:
+    async with HgGround(repo) as ground:
+        tip, *series = await ground.entries({onto: "--onto"} | dict.fromkeys(revisions, "REV"))
+        started = time.perf_counter()
+        await ground.follow(tip, series)
         answer = await advise(ground, series, tip)
         return msgspec.structs.replace(answer, ms=round((time.perf_counter() - started) * 1000, 1))
 

@@ -1033,17 +1033,20 @@ class Trials:
         self.store.refresh()
         for names in request["merges"]:
             try:
-                yield self._merge(*names)
+                yield self._merge(*names, keeps_sides=request.get("keeps_sides", False))
             except Refused as refusal:
                 yield {"reason": str(refusal)}
             except UNREADABLE as failure:
                 yield {"reason": f"it cannot be read: {why(failure)}"}
 
-    def _merge(self, base, ours, theirs):
+    def _merge(self, base, ours, theirs, *, keeps_sides):
         store = self.store
         done = Merging(store, store.tree(base), store.tree(ours), store.tree(theirs)).run()
         if not done.conflicts:
             return {"tree": store.changed_tree(store.tree(ours), done.changes).name}
+        for _, sides in done.conflicts.values() if keeps_sides else ():
+            for _, side in sides:
+                store.new_content(store.content(side), side.flag)
         rows = [
             (told(path), kind, [(stage, MODES[side.flag], store.blob(side)) for stage, side in sides])
             for path, (kind, sides) in sorted(done.conflicts.items())
@@ -1211,11 +1214,51 @@ class Trials:
             made = repo[rev]
             parents = [parent.hex().decode("ascii") for parent in made.parents() if parent.rev() != nullrev]
             if request["merges"] or len(parents) < 2:
-                paths = [told(path) for path in made.files()]
-                yield {**self._row(made), "rev": rev, "parents": parents, "paths": paths}
+                yield {**self._row(made), "parents": parents, "paths": [told(path) for path in made.files()]}
                 count += 1
                 if count >= request["most"]:
                     return
+
+    def ask_past(self, request):
+        """Changesets of `names`, else of the tip that are not below `low`, with trees and files."""
+        repo = self.store.repo
+        if "names" in request:
+            revs = [repo.changelog.rev(to_bin(name)) for name in request["names"]]
+        else:
+            revs = list(self._above(request["tip"], request["low"]))[: request["most"]]
+        for rev in revs:
+            made = repo[rev]
+            parents = [parent for parent in made.parents() if parent.rev() != nullrev]
+            one = parents[0] if parents else made.p1()
+            added, removed, copies = set(made.filesadded()), set(made.filesremoved()), made.p1copies()
+            yield {
+                **self._row(made),
+                "rev": rev,
+                "parents": [parent.hex().decode("ascii") for parent in parents],
+                "parent_revs": [parent.rev() for parent in parents],
+                "tree": to_hex(made.manifestnode()).decode("ascii"),
+                "base": None if len(parents) > 1 else to_hex(one.manifestnode()).decode("ascii"),
+                "files": [
+                    (
+                        told(path),
+                        "D" if path in removed else "A" if path in added and path not in copies else "M",
+                        told(copies[path]) if copies.get(path) in removed else None,
+                    )
+                    for path in made.files()
+                ],
+            }
+
+    def ask_spans(self, request):
+        """Where a changeset changed each of some files (by lines), null for what has no lines."""
+        made = self.store.repo[to_bin(request["commit"])]
+        before, after = made.p1().manifestnode(), made.manifestnode()
+        for path, old_path in request["files"]:
+            old, new = self.store.entry(before, heard(old_path)), self.store.entry(after, heard(path))
+            one, other = (self.store.content(entry) if entry else b"" for entry in (old, new))
+            spans = None
+            if not (is_binary(one) or is_binary(other)):
+                spans = [places for places, kind in mdiff.allblocks(one, other) if kind == b"!"]
+            yield {"spans": spans}
 
     def ask_land(self, request):
         """Commit trees one upon the other above a changeset, each as a pick of another one, with a bookmark.
@@ -1235,8 +1278,8 @@ class Trials:
             yield {"refused": f"there is a {request['name']} already, and nothing that is there is changed"}
             return
         with (
-            repo.wlock(wait=False),
-            repo.lock(wait=False),
+            repo.wlock(),
+            repo.lock(),
             repo.transaction(b"shipit-landing-plan") as writing,
         ):
             head, before = to_bin(request["parent"]), self.store.tree(request["tree"])

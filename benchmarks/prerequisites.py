@@ -19,7 +19,6 @@ import resource
 import statistics
 import subprocess
 import tempfile
-import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -125,9 +124,9 @@ async def measured(
 async def searched(ground: GitGround, case: Case) -> Answered:
     """Ours on one conflict."""
     tip, patch = _entry(ground, case[0]), _entry(ground, case[1])
-    before = time.process_time() * 1000 + ground.cpu_ms()
+    before = cpu_now() * 1000 + ground.cpu_ms()
     advice = await advise(ground, [patch], tip)
-    spent = time.process_time() * 1000 + ground.cpu_ms() - before
+    spent = cpu_now() * 1000 + ground.cpu_ms() - before
     named = [_entry(ground, one.revision) for one in advice.prerequisites]
     merges = advice.verified and await _merges(ground, tip, [*named, patch])
     return Answered(len(named) if named else None, merges, spent)
@@ -178,9 +177,9 @@ async def landing(ground: GitGround, tip: str, block: Sequence[str], *, is_first
     memory = Memory(ground)
     figures = []
     for some in (uplifts[:-1], uplifts, uplifts):
-        before = time.process_time() + ground.cpu_ms() / 1000
+        before = cpu_now() + ground.cpu_ms() / 1000
         made = await plan(memory, some, start)
-        figures.append((len(made.steps), made.merges, time.process_time() + ground.cpu_ms() / 1000 - before))
+        figures.append((len(made.steps), made.merges, cpu_now() + ground.cpu_ms() / 1000 - before))
     (steps, merges, seconds), (_, more, again), (_, same, last) = figures
     if is_first:
         print("| pending uplifts | merge in the plan | merges | CPU s | with one more | nothing changed |")

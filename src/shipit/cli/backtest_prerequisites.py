@@ -95,9 +95,9 @@ async def _judge_all(ground: GitGround, cases: Sequence[Case]) -> list[Judged]:
     with Progress(console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty()) as bar:
         for case in bar.track(cases, description="conflicts"):
             source, tip = _entry(ground, case.source), _entry(ground, case.tip)
-            before = time.process_time() * 1000 + ground.cpu_ms()
+            before = _cpu_seconds() * 1000 + ground.cpu_ms()
             advice = await advise(ground, [source], tip)
-            spent = time.process_time() * 1000 + ground.cpu_ms() - before
+            spent = _cpu_seconds() * 1000 + ground.cpu_ms() - before
             is_true = await _is_true(ground, case, advice, source)
             judged.append(Judged(case, advice, spent, is_true))
     return judged

@@ -9,7 +9,7 @@ from enum import StrEnum
 import msgspec
 
 from shipit.merge.conflicts import shown_path
-from shipit.merge.history import Entry, History, Twins, plain_subject
+from shipit.merge.history import Entry, History, plain_subject
 from shipit.merge.prerequisites import Ground, Search, Stop, conflict_paths, is_by_lines
 from shipit.merge.regions import Range, before, differing, meeting
 
@@ -188,8 +188,3 @@ def _says_same(entry: Entry, main: Entry) -> bool:
     if entry.bug is not None and entry.bug == main.bug:
         return True
     return plain_subject(entry.subject) == plain_subject(main.subject)
-
-
-def twins_of(history: History, search: Search) -> Twins:
-    """Which commits of main the train of a search carries under another id."""
-    return Twins(history, search.own)

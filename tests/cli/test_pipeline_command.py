@@ -7,6 +7,7 @@ import asyncio
 import contextlib
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -87,6 +88,17 @@ async def test_create_show_skip_sign_and_cancel(database: Database, tmp_path: Pa
         stopped = await run(pipeline, "stop", "--product", "firefox", "--reason", "crashes")
         assert stopped.output.startswith("stopped: stop-")
         assert "firefox: crashes (engineer, " in (await run(pipeline, "stops")).output
+
+
+async def test_a_group_is_delegated_and_taken_back(database: Database) -> None:
+    async with commands(database) as (_, run):
+        until = (datetime.now(UTC) + timedelta(days=2)).isoformat()
+        words = ("delegate", "user", "releng", "--until", until, "--reason", "holiday")
+        assert (await run(pipeline, *words)).output == "delegated: 1\n"
+        assert "engineer lets user sign for releng" in (await run(pipeline, "delegations", who="user")).output
+        assert isinstance((await run(pipeline, "undelegate", "1", who="user")).exception, Missing)
+        assert (await run(pipeline, "undelegate", "1")).output == "ended: 1\n"
+        assert (await run(pipeline, "delegations", "--format", "json")).output == "[]\n"
 
 
 async def test_a_release_is_started_by_its_kind(database: Database) -> None:

@@ -19,11 +19,12 @@ from shipit.clients.balrog import Balrog
 from shipit.clients.http import open_session
 from shipit.clients.task_groups import GroupTask, TaskGroups
 from shipit.clients.taskcluster import Credentials
-from shipit.errors import InvalidInput, NotAllowed, Refused
+from shipit.errors import InvalidInput, Missing, NotAllowed, Refused
 from shipit.events import slugs
 from shipit.pipeline.states import Status
 from shipit.pipeline.types import StepRow
 from shipit.runner.pipelines import Runner
+from shipit.steps import signoff
 from shipit.steps.hosts import Hosts
 from shipit.steps.taskcluster import judge
 from shipit.steps.taskcluster_making import fire_of
@@ -451,6 +452,22 @@ async def test_a_delegation_is_needed_on_record_and_ends(bench: Bench) -> None:
     assert row.details["signatures"][0]["delegated"] == ["releng"]
     with pytest.raises(Refused, match="signed already"):
         await sign(bench, "s", outsider)
+
+
+async def test_a_delegation_that_ended_before_the_effect_counts_no_more(bench: Bench) -> None:
+    await create(bench, "signoff", "s", policy=[{"releng": 1}], arming_seconds=3600)
+    until = now() + timedelta(days=1)
+    how = {"to": "eve@x", "group": "releng", "reason": "holiday", "until": until, "now": now()}
+    number = await bench.act(signing.delegate, ANN, **how)
+    await sign(bench, "s", member("eve@x", "qa"))
+    with pytest.raises(Missing):
+        await bench.act(signing.end_delegation, BOB, number)
+    await bench.act(signing.end_delegation, ANN, number)
+    with pytest.raises(Missing):
+        await bench.act(signing.end_delegation, ANN, number)
+    row = await read(bench, "signoff", "s")
+    later = await signoff.look(row, bench.doors, now() + timedelta(hours=2))
+    assert (later.status, later.details["missing"]) == (Status.IN_PROGRESS, [["releng"]])
 
 
 async def test_who_left_the_group_before_the_effect_does_not_count(database: Database) -> None:

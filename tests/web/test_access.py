@@ -142,6 +142,8 @@ TABLE: dict[tuple[str, str], tuple[dict[str | None, object], dict[str | None, ob
     ("PUT", "/steps/{kind:str}/{uid:str}/done"): (USERS, USERS),
     ("POST", "/api/policies"): READ,
     ("POST", "/api/delegations"): (USERS, USERS),
+    ("GET", "/api/delegations"): (USERS, USERS),
+    ("DELETE", "/api/delegations/{number:str}"): (USERS, USERS),
     ("GET", "/api/events"): READ,
     ("GET", "/api/events/{event:str}"): READ,
     ("GET", "/api/quarantine"): READ,

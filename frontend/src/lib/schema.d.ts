@@ -389,11 +389,29 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        get?: never;
+        /** What one delegates, and what is delegated to one */
+        get: operations["get_api_delegations"];
         put?: never;
         /** Let another person sign for one's group */
         post: operations["post_api_delegations"];
         delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/delegations/{number}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /** End a delegation that one gave */
+        delete: operations["delete_api_delegations_number"];
         options?: never;
         head?: never;
         patch?: never;
@@ -2822,6 +2840,18 @@ export interface components {
             reason: string;
         };
         /**
+         * Delegation
+         * @description Somebody signs for another's group.
+         */
+        Delegation: {
+            id: number;
+            giver: string;
+            taker: string;
+            group: string;
+            reason: string;
+            until: string;
+        };
+        /**
          * DelegationBody
          * @description Who may sign for whose group, why, until when.
          */
@@ -2833,7 +2863,7 @@ export interface components {
         };
         /**
          * Delegated
-         * @description A delegation is on record.
+         * @description A delegation on record, by its number.
          */
         Delegated: {
             id: number;
@@ -7034,6 +7064,71 @@ export interface operations {
             };
         };
     };
+    get_api_delegations: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description What one delegates, and what is delegated to one */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Delegation"][];
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["shipit.web.problems.Problem"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["shipit.web.problems.Problem"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["shipit.web.problems.Problem"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["shipit.web.problems.Problem"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["shipit.web.problems.Problem"];
+                };
+            };
+        };
+    };
     post_api_delegations: {
         parameters: {
             query?: never;
@@ -7112,6 +7207,82 @@ export interface operations {
             };
             /** @description Unprocessable Entity */
             422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["shipit.web.problems.Problem"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["shipit.web.problems.Problem"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["shipit.web.problems.Problem"];
+                };
+            };
+        };
+    };
+    delete_api_delegations_number: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                number: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description End a delegation that one gave */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Delegated"];
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["shipit.web.problems.Problem"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["shipit.web.problems.Problem"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["shipit.web.problems.Problem"];
+                };
+            };
+            /** @description Not Found */
+            404: {
                 headers: {
                     [name: string]: unknown;
                 };

@@ -89,6 +89,14 @@ async def create(
     return await load(connection, uid), False
 
 
+async def put_as(connection: Connection, uid: str) -> dict[str, Any]:
+    """A pipeline as it was put. Raises Missing."""
+    given = await pipelines.given(connection, uid)
+    if given is None:
+        raise Missing(f"there is no pipeline {uid!r}")
+    return given
+
+
 async def load(connection: Connection, uid: str, *, is_locked: bool = False) -> Stored:
     """A pipeline. Raises Missing."""
     found = await pipelines.load_many(connection, [uid], is_locked=is_locked)

@@ -134,6 +134,16 @@ async def delegate(
     return number
 
 
+async def end_delegation(connection: Connection, by: Actor, number: int) -> None:
+    """Take back a delegation that one gave; signatures by it that took no effect yet count no more."""
+    ended = await signatures.end_delegation(connection, number, giver=by.person)
+    if ended is None:
+        raise Missing(f"there is no delegation {number} of {by.person} that holds")
+    group, taker = ended
+    line = Note(subject=f"group/{group}", actor=by.person, what="delegation ended", before=taker)
+    await pipelines.note(connection, [line])
+
+
 async def _open(connection: Connection, uid: str) -> StepRow:
     row = await steps.lock(connection, "signoff", uid)
     if row is None:

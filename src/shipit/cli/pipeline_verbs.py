@@ -187,6 +187,39 @@ def merge_day(shape: str) -> None:
         click.echo(f"since {reason}")
 
 
+@pipeline.command()
+@click.argument("to")
+@click.argument("group")
+@click.option("--until", required=True, help="RFC 3339, at most 31 days from now.")
+@why_option
+def delegate(to: str, group: str, until: str, reason: str) -> None:
+    """Let the person TO sign for your GROUP for a while; it is on record whenever they do."""
+    body = {"to": to, "group": group, "until": until, "reason": reason}
+    made = ask("POST", "/api/delegations", body, what="delegation")
+    click.echo(f"delegated: {made['id']}")
+
+
+@pipeline.command()
+@click.argument("number", type=int)
+def undelegate(number: int) -> None:
+    """End a delegation that you gave; what was signed by it and took no effect yet counts no more."""
+    ask("DELETE", f"/api/delegations/{number}")
+    click.echo(f"ended: {number}")
+
+
+@pipeline.command()
+@shape_option
+def delegations(shape: str) -> None:
+    """What you delegate, and what is delegated to you."""
+    found = ask("GET", "/api/delegations")
+    if shape == "json":
+        click.echo(msgspec.json.encode(found).decode())
+        return
+    for each in found:
+        what = f"{each['giver']} lets {each['taker']} sign for {each['group']}"
+        click.echo(f"{each['id']} {what} until {each['until']} ({each['reason']})")
+
+
 def _change(uid: str, step: str, verb: str, reason: str, shape: str) -> None:
     show_answer(ask("POST", f"/api/pipelines/{uid}/steps/{step}/{verb}", {"reason": reason}), shape)
 

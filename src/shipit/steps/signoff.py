@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
+from msgspec.structs import replace
+
 from shipit.pipeline.schema import Problem
 from shipit.pipeline.schema import problems as problems_of
 from shipit.pipeline.states import Status
@@ -146,29 +148,21 @@ async def look(row: StepRow, doors: Doors, now: datetime) -> Progress:
 
 async def _checked(signature: Signature, row: StepRow, doors: Doors) -> Signature:
     """The signature with the groups its person is in now; raises Unavailable when that cannot be asked."""
+    async with doors.database.connection() as connection:
+        given = await signatures.delegations(connection, signature.person)
+    delegated = {each.group for each in given}
+    groups = tuple(
+        group for group in signature.groups if group not in signature.delegated or group in delegated
+    )
     if doors.task_groups is None:
-        return signature
+        return replace(signature, groups=groups)
     held = await doors.task_groups.scopes_of(signature.client, signature.person)
     if held is None:
         # The client of a login ends with it; whoever logged in again is asked for by that.
         async with doors.database.connection() as connection:
             held = await signatures.scopes_of_session(connection, signature.person)
-    groups = tuple(
-        group for group in signature.groups if group in signature.delegated or _in_group(held or (), group)
-    )
-    if groups == signature.groups:
-        return signature
-    return Signature(
-        id=signature.id,
-        person=signature.person,
-        client=signature.client,
-        groups=groups,
-        delegated=signature.delegated,
-        comment=signature.comment,
-        digest=signature.digest,
-        signed_at=signature.signed_at,
-        expires_at=signature.expires_at,
-    )
+    kept = (group for group in groups if group in signature.delegated or _in_group(held or (), group))
+    return replace(signature, groups=tuple(kept))
 
 
 def _in_group(held: Sequence[str], group: str) -> bool:

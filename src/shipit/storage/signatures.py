@@ -16,9 +16,11 @@ _SQL = load("steps")
 
 
 class Delegation(msgspec.Struct, frozen=True, kw_only=True):
-    """Somebody may sign for a group as long as this holds."""
+    """Somebody signs for another's group."""
 
+    id: int
     giver: str
+    taker: str
     group: str
     reason: str
     until: datetime
@@ -79,15 +81,14 @@ async def delegate(
     return int(row[0])
 
 
-async def delegations(connection: Connection, taker: str) -> list[Delegation]:
-    """What is delegated to a person and holds now."""
-    cursor = await connection.execute(_SQL["delegations"], {"taker": taker})
-    return [
-        Delegation(giver=row[0], group=row[1], reason=row[2], until=row[3]) for row in await cursor.fetchall()
-    ]
+async def delegations(connection: Connection, taker: str, *, giver: str = "") -> list[Delegation]:
+    """What is delegated to a person, or by a giver, and holds now."""
+    cursor = await connection.execute(_SQL["delegations"], {"taker": taker, "giver": giver})
+    names = Delegation.__struct_fields__
+    return [Delegation(**dict(zip(names, row, strict=True))) for row in await cursor.fetchall()]
 
 
-async def end_delegation(connection: Connection, number: int, *, giver: str) -> bool:
-    """End a delegation; False when there is none of this giver that holds."""
-    cursor = await connection.execute(_SQL["end_delegation"], {"id": number, "giver": giver})
-    return await cursor.fetchone() is not None
+async def end_delegation(connection: Connection, number: int, *, giver: str) -> tuple[str, str] | None:
+    """End a delegation; its group and taker, None when there is none of this giver that holds."""
+    row = await (await connection.execute(_SQL["end_delegation"], {"id": number, "giver": giver})).fetchone()
+    return None if row is None else (str(row[0]), str(row[1]))

@@ -17,7 +17,7 @@ from shipit.actions.contents import Contents, contents
 from shipit.actions.persons import Actor, Known, actor
 from shipit.actions.showing import described_pipeline, show
 from shipit.actions.steps import Described
-from shipit.errors import InvalidInput, Missing
+from shipit.errors import InvalidInput
 from shipit.pipeline.definition import InvalidDefinition
 from shipit.pipeline.states import Event, Status
 from shipit.settings import Login
@@ -220,9 +220,7 @@ async def read_definition(request: Asked) -> Answer:
     """The definition."""
     uid = part(request)
     async with house(request).database.connection() as connection:
-        given = await pipelines.given(connection, uid)
-    if given is None:
-        raise Missing(f"there is no pipeline {uid!r}")
+        given = await acts.put_as(connection, uid)
     return json_answer(Definition(uid, given))
 
 

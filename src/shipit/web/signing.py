@@ -15,9 +15,11 @@ from shipit.actions.steps import Described
 from shipit.errors import InvalidInput
 from shipit.pipeline.schema import Problem
 from shipit.signoff.policy import policy_problems
+from shipit.storage import signatures
+from shipit.storage.signatures import Delegation
 from shipit.web import reading
 from shipit.web.house import Answer, Asked, Contract, endpoint, house, json_answer
-from shipit.web.pipelines import BOTH, Text, now, part, person
+from shipit.web.pipelines import ABSENT, BOTH, Text, now, part, person
 from shipit.web.scopes import Right
 from shipit.web.steps import PARTS, STEP, only
 
@@ -60,7 +62,7 @@ class DelegationBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Delegated(msgspec.Struct, frozen=True):
-    """A delegation is on record."""
+    """A delegation on record, by its number."""
 
     id: int
 
@@ -167,4 +169,37 @@ async def delegate(request: Asked) -> Answer:
     return json_answer(Delegated(number))
 
 
-HANDLERS = [sign, unsign, change_content, judge_policy, delegate]
+@endpoint(
+    "GET",
+    "/api/delegations",
+    Contract(
+        right=Right.USER, summary="What one delegates, and what is delegated to one", answer=list[Delegation]
+    ),
+)
+async def list_delegations(request: Asked) -> Answer:
+    """Those that hold."""
+    who = person(request).person
+    async with house(request).database.connection() as connection:
+        return json_answer(await signatures.delegations(connection, who, giver=who))
+
+
+@endpoint(
+    "DELETE",
+    "/api/delegations/{number:str}",
+    Contract(
+        right=Right.USER,
+        summary="End a delegation that one gave",
+        answer=Delegated,
+        statuses=ABSENT,
+        parts=("number",),
+    ),
+)
+async def end_delegation(request: Asked) -> Answer:
+    """Nobody signs by it any more."""
+    number = reading.number(request.path_params["number"], "number")
+    async with house(request).database.connection() as connection:
+        await signing.end_delegation(connection, person(request), number)
+    return json_answer(Delegated(number))
+
+
+HANDLERS = [sign, unsign, change_content, judge_policy, delegate, list_delegations, end_delegation]

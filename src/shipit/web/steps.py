@@ -152,9 +152,7 @@ async def read_definition(request: Asked) -> Answer:
     kind, uid = _kind(request), part(request)
     async with house(request).database.connection() as connection:
         if kind == PIPELINE:
-            given = await pipelines.given(connection, uid)
-            if given is None:
-                raise Missing(f"there is no pipeline {uid!r}")
+            given = await pipeline_acts.put_as(connection, uid)
         else:
             given = (await acts.read(connection, kind, uid)).parameters
     return json_answer(Definition(uid, given))

@@ -118,12 +118,14 @@ values (%(giver)s, %(taker)s, %(group)s, %(reason)s, %(until)s)
 returning id
 
 -- name: delegations
-select giver, group_name, reason, until from delegations
-where taker = %(taker)s and ended_at is null and until > now()
+select id, giver, taker, group_name, reason, until from delegations
+where (taker = %(taker)s or giver = %(giver)s) and ended_at is null and until > now()
+order by id
 
 -- name: end_delegation
-update delegations set ended_at = now() where id = %(id)s and giver = %(giver)s and ended_at is null
-returning id
+update delegations set ended_at = now()
+where id = %(id)s and giver = %(giver)s and ended_at is null and until > now()
+returning group_name, taker
 
 -- name: uplifts
 -- Approved requests of a train, and whether their newest trial says that they are there.

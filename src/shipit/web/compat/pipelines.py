@@ -10,7 +10,7 @@ import msgspec
 from shipit.actions import pipelines as pipeline_acts
 from shipit.actions.reconciling import reconcile
 from shipit.actions.showing import described_pipeline
-from shipit.errors import InvalidInput, Missing
+from shipit.errors import InvalidInput
 from shipit.storage import pipelines
 from shipit.web import reading
 from shipit.web.compat.old_steps import MOST, OLD_WORD, reads, writes
@@ -71,9 +71,7 @@ async def pipeline_definition(request: Asked) -> Answer:
     """The definition."""
     uid = part(request)
     async with house(request).database.connection() as connection:
-        given = await pipelines.given(connection, uid)
-    if given is None:
-        raise Missing(f"there is no pipeline {uid!r}")
+        given = await pipeline_acts.put_as(connection, uid)
     return json_answer(PipelineBody(given, uid))
 
 

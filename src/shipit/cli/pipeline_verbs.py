@@ -18,64 +18,34 @@ signers_option = click.option(
 )
 
 
-@pipeline.command()
-@click.argument("uid")
-@click.argument("step")
-@because_option
-@shape_option
-def retry(uid: str, step: str, reason: str, shape: str) -> None:
-    """Try a failed step once more."""
-    _change(uid, step, "retry", reason, shape)
+# Command -> the API's verb, what it does, whether a reason must be given.
+STEP_VERBS = {
+    "retry": ("retry", "Try a failed step once more.", False),
+    "rerun": ("rerun", "Do a step again that succeeded, as long as nothing after it has taken effect.", True),
+    "skip": ("skip", "Go on without a step; the reason is on record.", True),
+    "unskip": ("unskip", "Do a step after all that was skipped.", True),
+    "cancel-step": (
+        "cancel",
+        "Cancel one step; what requires it waits for a retry or a skip.",
+        True,
+    ),
+    "release": ("release", "Let a step go that a person must release.", False),
+}
 
 
-@pipeline.command()
-@click.argument("uid")
-@click.argument("step")
-@why_option
-@shape_option
-def skip(uid: str, step: str, reason: str, shape: str) -> None:
-    """Go on without a step; the reason is on record."""
-    _change(uid, step, "skip", reason, shape)
+def _step_verb(name: str, verb: str, words: str, needs_reason: bool) -> None:
+    @pipeline.command(name, help=words)
+    @click.argument("uid")
+    @click.argument("step")
+    @(why_option if needs_reason else because_option)
+    @shape_option
+    def change(uid: str, step: str, reason: str, shape: str) -> None:
+        body = {"reason": reason}
+        show_answer(ask("POST", f"/api/pipelines/{uid}/steps/{step}/{verb}", body), shape)
 
 
-@pipeline.command()
-@click.argument("uid")
-@click.argument("step")
-@because_option
-@shape_option
-def release(uid: str, step: str, reason: str, shape: str) -> None:
-    """Let a step go that a person must release."""
-    _change(uid, step, "release", reason, shape)
-
-
-@pipeline.command()
-@click.argument("uid")
-@click.argument("step")
-@why_option
-@shape_option
-def rerun(uid: str, step: str, reason: str, shape: str) -> None:
-    """Do a step again that succeeded, as long as nothing after it has taken effect."""
-    _change(uid, step, "rerun", reason, shape)
-
-
-@pipeline.command()
-@click.argument("uid")
-@click.argument("step")
-@why_option
-@shape_option
-def unskip(uid: str, step: str, reason: str, shape: str) -> None:
-    """Do a step after all that was skipped."""
-    _change(uid, step, "unskip", reason, shape)
-
-
-@pipeline.command("cancel-step")
-@click.argument("uid")
-@click.argument("step")
-@why_option
-@shape_option
-def cancel_step(uid: str, step: str, reason: str, shape: str) -> None:
-    """Cancel one step; what requires it waits until it is retried or skipped."""
-    _change(uid, step, "cancel", reason, shape)
+for _name, (_verb, _words, _needs_reason) in STEP_VERBS.items():
+    _step_verb(_name, _verb, _words, _needs_reason)
 
 
 @pipeline.command()
@@ -218,10 +188,6 @@ def delegations(shape: str) -> None:
     for each in found:
         what = f"{each['giver']} lets {each['taker']} sign for {each['group']}"
         click.echo(f"{each['id']} {what} until {each['until']} ({each['reason']})")
-
-
-def _change(uid: str, step: str, verb: str, reason: str, shape: str) -> None:
-    show_answer(ask("POST", f"/api/pipelines/{uid}/steps/{step}/{verb}", {"reason": reason}), shape)
 
 
 def _step(uid: str, step: str) -> dict[str, str]:

@@ -11,7 +11,7 @@ import asyncio
 import contextlib
 import json
 import tempfile
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ from playwright.async_api import Browser, BrowserContext, Page, async_playwright
 
 from fixtures_bot import free_port
 from fixtures_postgres import Database, Server
+from fixtures_web import Service, running
 from real_parts import absent
 from shipit.bot.doors import Doors
 from shipit.bot.rounds import RoundResult, run_round
@@ -46,6 +47,7 @@ AXE = Path(__file__).resolve().parent.parent / "frontend" / "node_modules" / "ax
 # Long enough to take a decision back, short enough to wait for it.
 HOLD_SECONDS = 2.0
 LIVE = '[data-live="live"]'
+Feeding = Callable[..., Awaitable[Service]]
 
 
 @dataclass
@@ -141,6 +143,20 @@ async def page(chromium: Browser) -> AsyncIterator[Page]:
     async with opened(chromium) as made:
         yield made
         assert complaints(made) == []
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def fed(postgres: Server) -> AsyncIterator[Feeding]:
+    """Starts a service whose data the test makes up, and ends it."""
+    database = postgres.create_migrated()
+    async with running(database) as service:
+
+        async def feed(*reports: Any, **more: Any) -> Service:
+            assert (await service.feed(*reports, **more)).status_code == 200
+            return service
+
+        yield feed
+    postgres.drop(database.url)
 
 
 @contextlib.asynccontextmanager

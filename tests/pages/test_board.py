@@ -4,17 +4,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import timedelta
 from typing import Any
 
 import pytest
-import pytest_asyncio
 from playwright.async_api import Browser, Page, expect
 
-from fixtures_pages import Stage, complaints, login, opened, show, violations
-from fixtures_postgres import Server
-from fixtures_web import NOON, Service, make_bug, make_request, make_train, make_trains, running
+from fixtures_pages import Feeding, Stage, complaints, login, opened, show, violations
+from fixtures_web import NOON, Service, make_bug, make_request, make_train, make_trains
 from page_reading import HOSTILE
 from shipit.merge.types import Outcome
 from shipit.uplift.report import BugsReport
@@ -25,21 +22,6 @@ from shipit.world.story import bugs
 pytestmark = [pytest.mark.drill, pytest.mark.asyncio(loop_scope="module")]
 
 ROW = "[data-uid]"
-Feeding = Callable[..., Awaitable[Service]]
-
-
-@pytest_asyncio.fixture(loop_scope="module")
-async def fed(postgres: Server) -> AsyncIterator[Feeding]:
-    """Starts a service whose data the test makes up, and ends it."""
-    database = postgres.create_migrated()
-    async with running(database) as service:
-
-        async def feed(*reports: Any, **more: Any) -> Service:
-            assert (await service.feed(*reports, **more)).status_code == 200
-            return service
-
-        yield feed
-    postgres.drop(database.url)
 
 
 def row(page: Page, bug: int) -> Any:

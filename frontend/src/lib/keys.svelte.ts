@@ -22,6 +22,8 @@ class Keys {
   isOn = $state(localStorage.getItem(STORED) !== "off");
   /** Newest first, so that a dialog's keys win over the page's. */
   all: readonly Key[] = $state.raw([]);
+  // The same, as it is now: an effect that ends reads states as they were when it began.
+  #known: readonly Key[] = [];
   /** Of the page under a dialog: they wait until it is closed. */
   #waiting: ReadonlySet<Key> = new Set();
   #first = "";
@@ -34,9 +36,14 @@ class Keys {
 
   /** Add keys until the returned function is called. */
   register(...keys: Key[]): () => void {
+    this.#keep([...keys, ...this.#known]);
+    return () => this.#keep(this.#known.filter((key) => !keys.includes(key)));
+  }
+
+  #keep(known: readonly Key[]): void {
+    this.#known = known;
     // Whoever registers in an effect must not depend on what all the others registered.
-    untrack(() => (this.all = [...keys, ...this.all]));
-    return () => untrack(() => (this.all = this.all.filter((key) => !keys.includes(key))));
+    untrack(() => (this.all = known));
   }
 
   /** Let the keys that are registered now wait until the returned function is called, as under a dialog. */

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from datetime import datetime
 from enum import StrEnum
 
 import msgspec
@@ -52,16 +51,6 @@ def headings(build: str | None) -> tuple[Heading, ...]:
         Heading(Group.DEFERRED, "Deferred", "They come back when what they wait for has come."),
         Heading(Group.DONE, "Nothing left to do", "Rejected, or on the train already."),
     )
-
-
-class Decided(msgspec.Struct, frozen=True, kw_only=True):
-    """The newest decision made on the board about a request. state: of its writes ("held", "done"…)."""
-
-    verdict: str
-    person: str
-    at: datetime
-    state: str
-    until: str | None = None
 
 
 def group_of(

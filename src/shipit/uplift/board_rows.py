@@ -48,8 +48,8 @@ class RowReading(msgspec.Struct, frozen=True, kw_only=True):
     """What the form and the patches say.
 
     risk: "low", "medium", "high"; None where the form names none. size: None while no patch was measured.
-    disagrees: what facts speak against, in few words each. owed_by, owed_since: who owes an answer that was
-    asked for since the request, and since when. decided_by: the name of whoever set the flag.
+    disagrees: what facts speak against, in few words each. owed_by: who owes an answer that was
+    asked for since the request. decided_by: the name of whoever set the flag.
     """
 
     risk: str | None
@@ -58,7 +58,6 @@ class RowReading(msgspec.Struct, frozen=True, kw_only=True):
     who: RowPerson | None
     disagrees: tuple[str, ...]
     owed_by: str | None
-    owed_since: datetime | None
     decided_by: str | None = None
 
 
@@ -96,7 +95,6 @@ def read_row(
             row.kind.value for row in rows if row.verdict is Verdict.DISAGREES and row.kind is not None
         ),
         owed_by=(_called(names.of(owed.requestee)) if owed.requestee else "anybody") if owed else None,
-        owed_since=owed.asked_at if owed else None,
         decided_by=names.of(decided_by) if decided_by else None,
     )
 

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+import msgspec
 
 from shipit.actions.my_keys import Whose, enter
 from shipit.actions.persons import Actor
@@ -76,13 +77,14 @@ MERCURIAL = "firefox-hg"
     show_default=True,
     help="Where the demo keeps its database and clones; made anew each time.",
 )
-def demo(port: int, folder: Path) -> None:
+@click.option("--shadow", is_flag=True, help="Without the right to write: shadow mode.")
+def demo(port: int, folder: Path, shadow: bool) -> None:
     """Run everything on this machine, PostgreSQL and a fake world too. Ctrl-C ends it."""
     configure_logging()
-    asyncio.run(_demo(port, folder.absolute()))
+    asyncio.run(_demo(port, folder.absolute(), is_shadow=shadow))
 
 
-async def _demo(port: int, folder: Path) -> None:
+async def _demo(port: int, folder: Path, *, is_shadow: bool = False) -> None:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for name in (signal.SIGINT, signal.SIGTERM):
@@ -92,6 +94,8 @@ async def _demo(port: int, folder: Path) -> None:
             async with World.open() as world:
                 settings = _settings(world, _seeded(world, work), url, port=port or _free_port(), work=work)
                 settings = with_listener(settings, secrets.token_urlsafe())
+                if is_shadow:
+                    settings = msgspec.structs.replace(settings, decisions=Decisions())
                 await asyncio.to_thread(_fresh_schema, url, settings)
                 people.settle(world.taskcluster, backend_url=settings.backend.url or "")
                 at = settings.backend.url or ""
@@ -235,8 +239,10 @@ async def _all_doors(
                 f" -H 'Content-Type: application/json' --data-binary @body.json {put}"
             )
             outside = outside_of(settings, session, database)
-            assert outside is not None
-            await _enter_keys(world, outside, whose_of(settings, session))
+            deciding: list[Coroutine[Any, Any, None]] = []
+            if outside is not None:
+                await _enter_keys(world, outside, whose_of(settings, session))
+                deciding = [run_decisions(outside, stop, database_url=url)]
             async with (
                 bot_doors(settings, told=lambda text: None) as doors,
                 _running(
@@ -247,7 +253,7 @@ async def _all_doors(
                     run_pipelines(
                         step_doors(as_runner(settings, world), session, database), stop, database_url=url
                     ),
-                    run_decisions(outside, stop, database_url=url),
+                    *deciding,
                     demo_releases.tell(world, database, stop),
                     demo_releases.seed(world, database, stop),
                 ),

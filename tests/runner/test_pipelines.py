@@ -35,15 +35,22 @@ async def test_a_pipeline_of_remote_steps_runs_to_its_end(bench: Bench) -> None:
     url = bench.service.api_url
     bench.start_runner()
     await bench.put(
-        "p", step("a", api_url=url), step("b", "a", api_url=url, parameters={"x": {"$output": "a.n"}})
+        "p",
+        step("a", api_url=url),
+        step("b", "a", api_url=url, parameters={"x": {"$output": "a.n"}}),
+        step("c", "b", api_url=url, parameters={"x": {"$output": "b.by"}}),
     )
     await bench.eventually(lambda: _has(bench, "p.a.1"))
     bench.service.end("p.a.1", n=7)
     await bench.eventually(lambda: _has(bench, "p.b.1"))
     assert bench.service.steps["p.b.1"].parameters == {"x": 7}
     bench.service.end("p.b.1")
+    await bench.eventually(lambda: _has(bench, "p.c.1"))
+    # It said no output, so its details are.
+    assert bench.service.steps["p.c.1"].parameters == {"x": "the fake"}
+    bench.service.end("p.c.1")
     await bench.until("p", "success")
-    assert bench.service.effects == {"p.a.1": 1, "p.b.1": 1}
+    assert bench.service.effects == {"p.a.1": 1, "p.b.1": 1, "p.c.1": 1}
 
 
 async def _has(bench: Bench, uid: str) -> bool:

@@ -116,7 +116,8 @@ async def _follow(row: StepRow, doors: Doors, now: datetime) -> Progress:
     except Refused as error:
         return _ended(row, Status.FAILURE, error.detail)
     if said.status.is_end:
-        ended = _ended(row, said.status, said.message, said.output)
+        # The contract has details only; a service that says no output of its own is read by those.
+        ended = _ended(row, said.status, said.message, said.output or said.details)
         return Progress(
             status=ended.status,
             message=ended.message,

@@ -13,6 +13,11 @@ import pytest
 
 from fixtures_bot import BOT_CLIENT, Scene
 from git_builder import run_git
+from shipit.settings import Secret
+
+
+def _secret(secret: Secret | None) -> str:
+    return secret.reveal() if secret is not None else ""
 
 
 async def shipit(scene: Scene, *words: str | Path) -> tuple[int, str, str]:
@@ -26,6 +31,11 @@ async def shipit(scene: Scene, *words: str | Path) -> tuple[int, str, str]:
         env={
             **os.environ,
             "SHIPIT_URL": scene.settings.backend.url or "",
+            "SHIPIT_BUGZILLA_URL": scene.settings.bugzilla.url,
+            "SHIPIT_BUGZILLA_API_KEY": _secret(scene.settings.bugzilla.api_key),
+            "SHIPIT_PHABRICATOR_URL": scene.settings.phabricator.url or "",
+            "SHIPIT_PHABRICATOR_TOKEN": _secret(scene.settings.phabricator.token),
+            "SHIPIT_CACHE": scene.settings.bot.cache,
             "TASKCLUSTER_ROOT_URL": scene.settings.taskcluster.root_url or "",
             "TASKCLUSTER_CLIENT_ID": BOT_CLIENT,
             "TASKCLUSTER_ACCESS_TOKEN": token.reveal(),
@@ -55,3 +65,19 @@ async def test_the_plan_of_a_train_is_printed_and_written_to_a_clone(scene: Scen
     assert len(above) == 1 and run_git(clone, "rev-parse", "plan/beta^").decode().strip() == plan["tip"]
     code, _, err = await shipit(scene, "landing-plan", "nowhere")
     assert code == 1 and "there is no train 'nowhere'" in err
+
+
+@pytest.mark.drill
+async def test_a_patch_that_is_not_on_main_is_written_as_well(scene: Scene, tmp_path: Path) -> None:
+    bug = scene.ask("beta", kind="revision")
+    scene.decide(bug, "beta", "+")
+    await scene.round()
+    clone = scene.doors.clones["firefox"].folder
+    place = ("--repo", clone, "--index", tmp_path / "index", "--branch", "plan/beta")
+    code, out, err = await shipit(scene, "landing-plan", "beta", *place, "--format", "json")
+    assert code == 0, err
+    plan = json.loads(out)
+    assert len(plan["order"]) == 1 and plan["order"][0].startswith("D")
+    assert "1 commits above" in plan["written"] and "not written" not in plan["written"]
+    told = run_git(clone, "log", "--format=%an|%B", f"{plan['tip']}..plan/beta").decode()
+    assert told.startswith("Ship It|") and f"(from {plan['order'][0]})" in told

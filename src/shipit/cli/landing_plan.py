@@ -5,16 +5,17 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import click
 import msgspec
 
-from shipit.bot.patches import Diffs, to_try
+from shipit.bot.patches import to_try
 from shipit.cli.landing_on_hg import simulate_on_hg
 from shipit.cli.landing_simulated import Place, Simulated, simulate
-from shipit.cli.opening import bot_doors, read_settings
+from shipit.cli.opening import patch_diffs, read_settings
 from shipit.clients.http import open_session
 from shipit.clients.shipit import Backend
 from shipit.errors import InvalidInput, Refused, ShipitError
@@ -22,6 +23,7 @@ from shipit.merge.history import Entry
 from shipit.merge.landing_order import Blocked
 from shipit.merge.left_behind import LeftBehind
 from shipit.merge.types import Commit, Patch, RawDiff, SeriesResult
+from shipit.settings import Settings
 from shipit.uplift.plans import Scope, Waiting, Warned
 from shipit.uplift.types import PatchRef
 from shipit.vcs.ground import kept_index
@@ -176,13 +178,18 @@ def landing_plan(
         _tell(answer)
 
 
-async def of_train(train: str, scope: Scope) -> Answer:
-    """The plan of a train as the backend knows it. Raises InvalidInput where no backend is set."""
-    settings = read_settings()
+@asynccontextmanager
+async def backend_of(settings: Settings) -> AsyncIterator[Backend]:
+    """The backend that knows trains' plans. Raises InvalidInput where none is set."""
     if settings.backend.url is None:
         raise InvalidInput("SHIPIT_URL", expected="the URL of the backend that knows the train's plan")
     async with open_session(trust_env=True) as session:
-        backend = Backend(session, settings.backend.url, credentials=settings.taskcluster.credentials)
+        yield Backend(session, settings.backend.url, credentials=settings.taskcluster.credentials)
+
+
+async def of_train(train: str, scope: Scope) -> Answer:
+    """The plan of a train as the backend knows it. Raises InvalidInput where no backend is set."""
+    async with backend_of(read_settings()) as backend:
         told = msgspec.convert(await backend.plan(train, scope.value), _Told)
     revision = {one.request: one.revisions[-1] for one in told.conflicts if one.revisions}
     revision |= {one.request: one.revisions[-1] for one in told.order}
@@ -238,11 +245,11 @@ async def _patches(names: Sequence[str], bugs: Sequence[int]) -> tuple[dict[str,
         return {}, ""
     found: dict[str, Patch] = {}
     reason = "it is not on main yet and cannot be read"
+    settings = read_settings()
     try:
-        async with bot_doors(read_settings(), told=_unheard) as doors:
-            diffs = Diffs(doors.cache, bugzilla=doors.bugzilla, phabricator=doors.phabricator)
+        async with patch_diffs(settings) as diffs, backend_of(settings) as backend:
             for bug in bugs:
-                for request in msgspec.convert((await doors.backend.bug(bug))["requests"], list[_Asked]):
+                for request in msgspec.convert((await backend.bug(bug))["requests"], list[_Asked]):
                     wanted = [patch for patch in request.series if patch.name in names]
                     tried = await to_try(wanted, diffs)
                     if isinstance(tried, SeriesResult):
@@ -252,10 +259,6 @@ async def _patches(names: Sequence[str], bugs: Sequence[int]) -> tuple[dict[str,
     except ShipitError as error:
         reason = error.detail
     return found, reason
-
-
-def _unheard(*words: object) -> None:
-    """Nobody waits for how a clone is fetched: none is."""
 
 
 def _answer(made: Simulated) -> Answer:

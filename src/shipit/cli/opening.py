@@ -13,6 +13,7 @@ from pathlib import Path
 
 from shipit.bot.calendar import Calendar
 from shipit.bot.doors import Doors, Send, Told
+from shipit.bot.patches import Diffs
 from shipit.cli.credentials import credentials_of
 from shipit.clients.bugzilla import Bugzilla
 from shipit.clients.http import CallCounter, Clock, Session, open_session, utc_now
@@ -74,15 +75,7 @@ async def bot_doors(settings: Settings, *, told: Told, now: Clock = utc_now) -> 
             backend=Backend(
                 session, settings.backend.url, credentials=settings.taskcluster.credentials, calls=calls
             ),
-            bugzilla=Bugzilla(
-                session,
-                settings.bugzilla.url,
-                _revealed(settings.bugzilla.api_key),
-                calls=calls,
-                timeout=settings.bugzilla.timeout,
-                batch=settings.bugzilla.batch,
-                now=now,
-            ),
+            bugzilla=_bugzilla(settings, session, calls, now),
             phabricator=_phabricator(settings, session, calls),
             lando=_lando(settings, session, calls),
             schedule=Calendar(
@@ -110,6 +103,18 @@ async def bot_doors(settings: Settings, *, told: Told, now: Clock = utc_now) -> 
             holder=f"{platform.node()}-{os.getpid()}",
             now=now,
             told=told,
+        )
+
+
+@asynccontextmanager
+async def patch_diffs(settings: Settings) -> AsyncIterator[Diffs]:
+    """Where diffs of patches that are no commits are read from, as the bot reads them."""
+    calls = CallCounter()
+    async with open_session(trust_env=True) as session:
+        yield Diffs(
+            _private_folder(settings.bot.cache),
+            bugzilla=_bugzilla(settings, session, calls, utc_now),
+            phabricator=_phabricator(settings, session, calls),
         )
 
 
@@ -147,6 +152,18 @@ def sender(settings: Settings, session: Session) -> Send | None:
         await service.mail(address, subject, text)
 
     return send
+
+
+def _bugzilla(settings: Settings, session: Session, calls: CallCounter, now: Clock) -> Bugzilla:
+    return Bugzilla(
+        session,
+        settings.bugzilla.url,
+        _revealed(settings.bugzilla.api_key),
+        calls=calls,
+        timeout=settings.bugzilla.timeout,
+        batch=settings.bugzilla.batch,
+        now=now,
+    )
 
 
 def _phabricator(settings: Settings, session: Session, calls: CallCounter) -> Phabricator | None:

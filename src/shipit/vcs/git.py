@@ -51,7 +51,6 @@ _KEPT = (
     "ALL_PROXY",
     "SSL_CERT_FILE",
     "SSL_CERT_DIR",
-    "GIT_SSL_CAINFO",
     "SSH_AUTH_SOCK",
 )
 
@@ -69,11 +68,15 @@ class GitAnswer(msgspec.Struct, frozen=True):
         return self.stderr.decode("utf-8", "replace").strip()[-500:]
 
 
+def kept_environment(*more: str) -> dict[str, str]:
+    """What any process of ours keeps of our own environment, and what it alone needs."""
+    return {name: os.environ[name] for name in (*_KEPT, *more) if name in os.environ}
+
+
 def environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
     """The whole environment of a git process: no user or system configuration, no prompt, no lazy fetch."""
-    kept = {name: os.environ[name] for name in _KEPT if name in os.environ}
     return {
-        **kept,
+        **kept_environment("GIT_SSL_CAINFO"),
         "LC_ALL": "C",
         "GIT_CONFIG_NOSYSTEM": "1",
         "GIT_CONFIG_SYSTEM": "/dev/null",

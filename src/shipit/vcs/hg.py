@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from shipit.errors import CommandFailed, InvalidInput
-from shipit.vcs.git import GitAnswer, end_group
+from shipit.vcs.git import GitAnswer, end_group, kept_environment
 
 LOCAL_TIMEOUT = 120.0
 START_SECONDS = 60.0
@@ -24,22 +24,6 @@ ANSWER_SECONDS = 60.0
 LARGEST_FRAME = 1 << 28
 
 EXTENSION = Path(__file__).resolve().parent.parent / "hgext" / "shipit_trials.py"
-# Only what a process needs to find programs, folders, a proxy and certificates.
-_KEPT = (
-    "PATH",
-    "HOME",
-    "TMPDIR",
-    "http_proxy",
-    "https_proxy",
-    "no_proxy",
-    "HTTP_PROXY",
-    "HTTPS_PROXY",
-    "NO_PROXY",
-    "ALL_PROXY",
-    "SSL_CERT_FILE",
-    "SSL_CERT_DIR",
-    "SSH_AUTH_SOCK",
-)
 _NEUTRAL = (
     f"extensions.shipit_trials={EXTENSION}",
     "format.manifestcachesize=2",
@@ -75,8 +59,8 @@ def is_hg(folder: Path) -> bool:
 
 def environment() -> dict[str, str]:
     """The whole environment of an hg process: no configuration of anybody, not even of the repository."""
-    kept = {name: os.environ[name] for name in _KEPT if name in os.environ}
-    return {**kept, "LC_ALL": "C", "HGENCODING": "UTF-8", "HGRCPATH": "", "HGRCSKIPREPO": "1", "HGPLAIN": "1"}
+    own = {"HGENCODING": "UTF-8", "HGRCPATH": "", "HGRCSKIPREPO": "1", "HGPLAIN": "1"}
+    return {**kept_environment(), "LC_ALL": "C", **own}
 
 
 def command(repo: Path | None, *args: str, settings: Mapping[str, str] | None = None) -> tuple[str, ...]:

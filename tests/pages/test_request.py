@@ -11,6 +11,7 @@ import pytest
 from playwright.async_api import Browser, Page, Route, expect
 
 from fixtures_pages import Stage, complaints, login, opened, show, violations
+from shipit.uplift.check_types import Kind
 from shipit.world import people
 
 pytestmark = [pytest.mark.drill, pytest.mark.asyncio(loop_scope="module")]
@@ -63,6 +64,26 @@ async def test_disagreements_come_first_and_the_form_as_written_on_demand(stage:
     assert await page.locator("pre", has_text="Uplift Approval Request").count() == 0
     await page.click("text=Show the raw form")
     assert evidence["form"]["raw"].strip() in (await page.inner_text("pre")).strip()
+
+
+@pytest.mark.parametrize(
+    ("bug", "kind"),
+    [
+        (STRINGS, Kind.STRINGS),
+        (1900113, Kind.ANDROID),
+        (1900124, Kind.TESTS_CLAIMED),
+        (1900118, Kind.SIZE),
+        (1900114, Kind.BACKED_OUT),
+    ],
+)
+async def test_contradictions_of_each_kind_are_to_be_seen_in_the_demo(
+    stage: Stage, page: Page, bug: int, kind: Kind
+) -> None:
+    evidence = await answer(page, stage, f"/api/requests/{uid_of(stage, bug)}/evidence")
+    flagged = [check for check in evidence["checks"] if check["kind"] == kind.value]
+    assert [check["verdict"] for check in flagged] == ["disagrees"]
+    await open_request(page, stage, bug)
+    assert flagged[0]["measured"] in await page.locator("tr.flag", has_text="Disagrees").first.inner_text()
 
 
 async def test_each_train_of_the_bug_has_its_own_column_of_trials(stage: Stage, page: Page) -> None:

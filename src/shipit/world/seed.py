@@ -288,8 +288,8 @@ def _form(bug: Invented, train: str) -> str:
         "Needs manual QE testing?": "no",
         "Risk associated with taking this patch": bug.risk,
         "Explanation of risk level": bug.why,
-        "String changes made/needed?": "one string" if bug.path.endswith(".ftl") else "none",
-        "Is Android affected?": "yes" if bug.component == "Android" else "no",
+        "String changes made/needed?": bug.strings or ("one string" if bug.path.endswith(".ftl") else "none"),
+        "Is Android affected?": bug.android or ("yes" if bug.component == "Android" else "no"),
     }
     return f"### {REPOSITORY}-{train} Uplift Approval Request\n" + "\n".join(
         f"- **{question}**: {answer}" for question, answer in answers.items()

@@ -43,7 +43,8 @@ class Invented:
     """One invented bug. requests: train -> flag status. lines: which lines of `path` the patch edits.
 
     status: train -> value of its status flag. needinfo: what the release manager asks the author; `answer`:
-    what that one answers, "" while the answer is owed.
+    what that one answers, "" while the answer is owed. tested, strings, android: what the form says ("": what
+    is so). parts: how many files of its own the fix adds.
     """
 
     id: int
@@ -57,6 +58,9 @@ class Invented:
     reviewer: str = "tomas"
     risk: str = "low"
     tested: str = "yes"
+    strings: str = ""
+    android: str = ""
+    parts: int = 0
     impact: str = "The defect described in the bug stays in the release."
     why: str = "Few lines, covered by tests, easy to back out."
     severity: str = "S3"
@@ -280,7 +284,8 @@ class Story:
                 mended = {bug.lines[0] + 8: f"  {named}_settled(state);"}
                 self._edit(MAIN, path, mended, cause, CAST["ines"], when + timedelta(hours=3))
             case _:
-                told.landings.append(self._edit(MAIN, path, fix, subject, author, when))
+                files = self.tale.edited(MAIN, path, fix) | self._parts(bug)
+                told.landings.append(self.tale.commit(MAIN, subject, files, author=author, when=when))
                 if bug.kind is Kind.LANDED:
                     for train in bug.requests:
                         self._edit(
@@ -291,6 +296,11 @@ class Story:
                             author,
                             when + timedelta(days=1),
                         )
+
+    def _parts(self, bug: Invented) -> dict[str, bytes | None]:
+        name = bug.path.split(".")[0]
+        paths = (f"{COMPONENTS[bug.component]}/{name}Part{part}.cpp" for part in range(1, bug.parts + 1))
+        return {path: file_text(path, lines=20) for path in paths}
 
     def _fix(self, bug: Invented, lines: tuple[int, ...]) -> dict[int, str]:
         if bug.path.endswith(".ftl"):

@@ -108,6 +108,7 @@ def test_one_cancelled_step_leaves_the_rest_going_and_the_pipeline_to_be_taken_u
     assert (states(facts), plan.status) == ("a=cancelled x=in_progress b=blocked", Status.IN_PROGRESS)
     facts, plan = turn(says(facts, "x", "success"))
     assert (states(facts), plan.status) == ("a=cancelled x=success b=blocked", Status.CANCELLED)
+    assert summary(facts, NOON) == "1 of 3 steps done; a was cancelled; retry or skip it"
     node = asked(facts, "a", Event.RETRY_ASKED, by="ann", reason="")
     again, plan = turn(replace(facts, nodes={**facts.nodes, "a": node}))
     assert (states(again), plan.status) == ("a=in_progress x=success b=blocked", Status.IN_PROGRESS)

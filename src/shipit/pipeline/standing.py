@@ -82,10 +82,10 @@ def standing(facts: Facts, step: StepDefinition, now: datetime, *, name: Naming 
         case State.SUCCESS:
             return Standing(reason=Reason.DONE, sentence=f"done{_because(node.note)}")
         case State.FAILURE:
-            return _failed(step, node, Reason.FAILED, f"failed after {_tries(node)}{_because(node.note)}")
+            return _failed(facts, step, Reason.FAILED, f"failed after {_tries(node)}{_because(node.note)}")
         case State.TIMED_OUT:
             limit = f"{step.timeout_seconds:g} s" if step.timeout_seconds else "its time"
-            return _failed(step, node, Reason.TIMED_OUT, f"took longer than {limit}, {_tries(node)}")
+            return _failed(facts, step, Reason.TIMED_OUT, f"took longer than {limit}, {_tries(node)}")
         case State.CANCELLED:
             return Standing(
                 reason=Reason.CANCELLED,
@@ -103,7 +103,7 @@ def summary(facts: Facts, now: datetime, *, name: Naming = by_uid) -> str:
     done = sum(is_satisfied(step, facts.nodes[step.uid]) for step in steps)
     counted = f"{done} of {len(steps)} steps done"
     if status is Status.SUCCESS:
-        return f"all {len(steps)} steps are done"
+        return "its one step is done" if len(steps) == 1 else f"all {len(steps)} steps are done"
     shown = [
         f"{name(step)}: {standing(facts, step, now, name=name).sentence}"
         for step in steps
@@ -111,8 +111,12 @@ def summary(facts: Facts, now: datetime, *, name: Naming = by_uid) -> str:
     ]
     more = f" (and {len(shown) - 3} more)" if len(shown) > 3 else ""
     told = "; ".join(shown[:3]) + more
-    if status is Status.CANCELLED:
+    if status is Status.CANCELLED and facts.wants_cancel:
         return f"cancelled, {counted}"
+    if status is Status.CANCELLED:
+        gone = [name(step) for step in steps if facts.nodes[step.uid].state is State.CANCELLED]
+        was = "was" if len(gone) == 1 else "were"
+        return f"{counted}; {_list(gone)} {was} cancelled; retry or skip {_it(gone)}"
     return f"{counted}; {told}" if told else counted
 
 
@@ -181,14 +185,14 @@ def _runs(step: StepDefinition, node: Node) -> Standing:
     )
 
 
-def _failed(step: StepDefinition, node: Node, reason: Reason, sentence: str) -> Standing:
+def _failed(facts: Facts, step: StepDefinition, reason: Reason, sentence: str) -> Standing:
     if step.continue_on_failure:
         return Standing(reason=reason, sentence=f"{sentence}; the pipeline goes on without it")
-    return Standing(reason=reason, sentence=sentence, who="whoever may retry or skip it")
+    return Standing(reason=reason, sentence=sentence, who=_owner(facts, step))
 
 
 def _owner(facts: Facts, step: StepDefinition) -> str:
-    product, phase = facts.definition.product or "*", step.phase or "*"
+    product, phase = facts.definition.product or "none", step.phase or "none"
     return f"holders of project:shipit:pipeline/{product}/{phase}"
 
 

@@ -5,18 +5,24 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from shipit.cli.landing_simulated import Place, Simulated
+from shipit.cli.landing_simulated import Place, Simulated, simulate
 from shipit.errors import InvalidInput
 from shipit.merge.history import Entry
 from shipit.merge.landing_order import Memory, Uplift, plan
 from shipit.merge.left_behind import carried, left_behind
 from shipit.merge.store import Known
 from shipit.merge.types import Commit, Patch
+from shipit.vcs.hg import is_hg
 from shipit.vcs.hg_ground import HgGround
 from shipit.vcs.picking import Pick
 
 # Where main may be in a clone in which nobody says so, the likeliest first.
 MAINS = ("main", "central", "mozilla-central", "autoland", "master", "default")
+
+
+async def simulated(place: Place, series: Sequence[Patch]) -> Simulated:
+    """See `shipit.cli.landing_simulated.simulate`, on a clone of either kind."""
+    return await (simulate_on_hg if is_hg(place.repo) else simulate)(place, series)
 
 
 async def simulate_on_hg(place: Place, series: Sequence[Patch]) -> Simulated:

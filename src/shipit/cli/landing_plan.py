@@ -13,8 +13,8 @@ import click
 import msgspec
 
 from shipit.bot.patches import to_try
-from shipit.cli.landing_on_hg import simulate_on_hg
-from shipit.cli.landing_simulated import Place, Simulated, simulate
+from shipit.cli.landing_on_hg import simulated
+from shipit.cli.landing_simulated import Place, Simulated
 from shipit.cli.opening import patch_diffs, read_settings
 from shipit.clients.http import open_session
 from shipit.clients.shipit import Backend
@@ -26,8 +26,6 @@ from shipit.merge.types import Commit, Patch, RawDiff, SeriesResult
 from shipit.settings import Settings
 from shipit.uplift.plans import Scope, Waiting, Warned
 from shipit.uplift.types import PatchRef
-from shipit.vcs.ground import kept_index
-from shipit.vcs.hg import is_hg
 
 _COMMIT = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 
@@ -155,7 +153,7 @@ def landing_plan(
                 main=answer.tip,
                 branch=branch,
                 patches=patches,
-                index=index or _index(repo),
+                index=index,
             )
             written = asyncio.run(_written(answer, place))
             answer = msgspec.structs.replace(answer, written=written)
@@ -167,11 +165,11 @@ def landing_plan(
             main=main,
             branch=branch,
             patches=patches,
-            index=index or _index(repo),
+            index=index,
         )
         series: list[Patch] = [Commit(name) for name in train_or_revisions]
         series += [RawDiff(diff.name, diff.read_bytes(), None) for diff in diffs]
-        answer = _answer(asyncio.run(_simulate(place, series)))
+        answer = _answer(asyncio.run(simulated(place, series)))
     if shape == "json":
         click.echo(msgspec.json.encode(answer))
     else:
@@ -220,19 +218,10 @@ async def _written(answer: Answer, place: Place) -> str:
     bugs = sorted({step.bug for step in answer.steps if step.bug is not None})
     patches, reason = await _patches([name for name in answer.order if not _is_commit(name)], bugs)
     series = [Commit(name) if _is_commit(name) else patches.get(name) for name in answer.order]
-    made = await _simulate(place, [patch for patch in series if patch is not None])
+    made = await simulated(place, [patch for patch in series if patch is not None])
     left = [name for name in answer.order if not _is_commit(name) and name not in patches]
     also = f"; not written, as {reason}: {', '.join(left)}" if left else ""
     return f"{made.written}{also}"
-
-
-def _index(repo: Path) -> Path:
-    # plans of a Mercurial clone need none
-    return repo if is_hg(repo) else kept_index(repo)
-
-
-async def _simulate(place: Place, series: Sequence[Patch]) -> Simulated:
-    return await (simulate_on_hg if is_hg(place.repo) else simulate)(place, series)
 
 
 def _is_commit(name: str) -> bool:

@@ -15,7 +15,7 @@ from shipit.merge.left_behind import LeftBehind, carried, left_behind
 from shipit.merge.store import Known
 from shipit.merge.types import Commit, Patch, RawDiff
 from shipit.vcs.drafts import Drafts
-from shipit.vcs.ground import GitGround
+from shipit.vcs.ground import GitGround, kept_index
 from shipit.vcs.objects import look_up
 from shipit.vcs.picking import Pick, write_branch, write_patches
 
@@ -28,7 +28,8 @@ _NO_WORDS = (b"#", b"diff ", b"From ", b"From:", b"Date:", b"---", b"Index: ")
 class Place(msgspec.Struct, frozen=True, kw_only=True):
     """Where a plan is simulated and written. onto, main: revisions; main None: it is guessed.
 
-    branch: name of the new branch; patches: folder for patches; index: file of the index of commits.
+    branch: name of the new branch (or bookmark); patches: folder for patches; index: file of the index of
+    commits, None for the usual one.
     """
 
     repo: Path
@@ -36,7 +37,7 @@ class Place(msgspec.Struct, frozen=True, kw_only=True):
     main: str | None
     branch: str | None
     patches: Path | None
-    index: Path
+    index: Path | None
 
 
 class Simulated(msgspec.Struct, frozen=True):
@@ -55,7 +56,7 @@ async def simulate(place: Place, series: Sequence[Patch]) -> Simulated:
     Raises InvalidInput for a revision that is none, Refused for a branch that is there already,
     CommandFailed when the clone cannot be read or written.
     """
-    async with GitGround(place.repo, index=place.index) as ground:
+    async with GitGround(place.repo, index=place.index or kept_index(place.repo)) as ground:
         commits = [one.revision for one in series if isinstance(one, Commit)]
         fields = {**dict.fromkeys(commits, "REV"), place.onto: "--onto"}
         tip, *named = await ground.entries([place.onto, *commits], fields=fields)

@@ -96,9 +96,7 @@ class StepServices:
         if content:
             headers["Content-Type"] = _JSON
         if self._credentials:
-            headers["Authorization"] = signature(
-                self._credentials, method, url, content, _JSON if content else ""
-            )
+            headers["Authorization"] = self._signature(method, url, content)
         host = urlsplit(api_url).netloc
         if host not in self._doors:
             self._doors[host] = self._door(f"step service {host}")
@@ -107,6 +105,9 @@ class StepServices:
         if 300 <= answer.status < 400:
             raise Unavailable(door.service, "redirects elsewhere, not followed")
         return answer
+
+    def _signature(self, method: str, url: str, content: bytes) -> str:
+        return signature(self._credentials, method, url, content, _JSON if content else "")
 
 
 def _said(answer: Answer, uid: str, *, is_strict: bool = False) -> Said:

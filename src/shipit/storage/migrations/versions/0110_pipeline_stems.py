@@ -11,7 +11,7 @@ down_revision = "0100_train_cycles"
 STEMS = """
 alter table pipelines add column stem text;
 comment on column pipelines.stem is
-    'What the uids of its steps begin with; null: its own uid. Another where one of its uid was removed before.';
+    'What the uids of its steps begin with; null: its own uid. Another where one was removed before it.';
 """
 
 

@@ -94,3 +94,32 @@ async def test_a_follow_up_that_main_backed_out_is_not_left_behind(repo: Repo) -
     async with GitGround(repo.path, index=None, scratch=repo.path.parent / "scratch") as ground:
         tip, main = await ground.entries(["beta", "main"])
         assert left_behind(ground.history, *carried(ground.history, tip.position, main.position)) == []
+
+
+async def test_uplifts_that_share_nothing_are_merged_once_each(repo: Repo) -> None:
+    first = repo.commit("Bug 1", {"a.txt": numbered(40, l5="one")})
+    second = repo.commit("Bug 2", {"b.txt": numbered(40, l5="two")})
+    third = repo.commit("Bug 3", {"c.txt": numbered(3)})
+    made = await make(repo, first, second, third)
+    assert (order(made), made.conflicts, made.merges) == ([first, second, third], (), 3)
+
+
+async def test_what_a_moved_folder_draws_along_is_tried_alone_as_well(repo: Repo) -> None:
+    repo.commit("Bug 1", {"old/x.txt": numbered(30), "old/y.txt": numbered(30, l3="y")}, on="beta")
+    repo.commit("Bug 1", {"old/x.txt": numbered(30), "old/y.txt": numbered(30, l3="y")})
+    moved = repo.commit(
+        "Bug 2",
+        {
+            "old/x.txt": None,
+            "old/y.txt": None,
+            "new/x.txt": numbered(30),
+            "new/y.txt": numbered(30, l3="y"),
+        },
+    )
+    added = repo.commit("Bug 3", {"old/z.txt": numbered(3)}, on="side", start="main~1")
+    made = await make(repo, moved, added)
+    # alone it merges: whatever the moved folder makes of it behind the other must not hide that
+    assert order(made) == [moved]
+    (told,) = made.conflicts
+    assert (told.revision, told.after, told.lands) == (added, (moved,), False)
+    assert told.reason.startswith("merges cleanly alone") and "exclude each other" in told.reason

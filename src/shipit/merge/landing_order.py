@@ -217,7 +217,7 @@ class _Planner:
             return Blocked(uplift.name, (), reason, False)
         others = []
         for step in steps:
-            if not step.uplift.paths & uplift.paths:
+            if not _concerns(step.uplift, uplift):
                 continue
             tree = (await self._on(step.uplift, self._tree)).tree
             if tree is not None and (await self._on(uplift, tree)).tree is None:

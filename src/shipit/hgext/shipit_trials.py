@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Mercurial extension that merges in memory for Ship It: no working copy, no transaction, nothing written.
 
+One question writes: "land" commits a landing plan above a changeset, with a new bookmark.
+
 This file imports Mercurial and is therefore distributed under the GNU General Public License, version 2 or
 any later version (see the LICENSE beside it). It is loaded by `hg serve --cmdserver pipe`, which gains a
 command "shipittrials": a request is one JSON object, the answers are JSON objects on the result channel, the

@@ -11,7 +11,8 @@ from shipit.merge.history import Entry
 from shipit.merge.in_the_way import Blocker, How, in_the_way
 from shipit.merge.keeping import keep_both
 from shipit.merge.neighbours import KeepBoth, proposal
-from shipit.merge.prerequisites import Ground, Search, Stop, Verdict, conflict_paths, is_by_lines, search
+from shipit.merge.prerequisites import search
+from shipit.merge.searches import Ground, Search, Stop, Verdict, conflict_paths, is_by_lines
 from shipit.merge.types import Outcome
 
 LIGHT, SERIES = 3, 5

@@ -10,8 +10,8 @@ import msgspec
 
 from shipit.merge.conflicts import shown_path
 from shipit.merge.history import Entry, History, plain_subject
-from shipit.merge.prerequisites import Ground, Search, Stop, conflict_paths, is_by_lines
 from shipit.merge.regions import Range, before, differing, meeting
+from shipit.merge.searches import Ground, Search, Stop, conflict_paths, is_by_lines
 
 MOST_SHOWN = 10
 MOST_MERGES_LOOKED_AT = 50

@@ -6,8 +6,8 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 
 from shipit.merge.history import Entry, History
-from shipit.merge.prerequisites import Ground
 from shipit.merge.regions import Change, Span
+from shipit.merge.searches import Ground
 from shipit.merge.store import Merge, Merged
 
 

@@ -3,17 +3,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from enum import StrEnum
-from typing import Protocol
+from collections.abc import Collection, Sequence
 
 import msgspec
 
-from shipit.merge.conflicts import Side
-from shipit.merge.history import Entry, History, Twins, changes_by
+from shipit.merge.history import Entry, Twins
 from shipit.merge.keeping import prefer_ours
-from shipit.merge.regions import Change, Range, Span, before, differing, meeting
+from shipit.merge.searches import Ground, Search, Stop, Verdict, conflict_paths, is_by_lines
 from shipit.merge.store import Merge, Merged
+from shipit.merge.suspects import Suspects
 
 MOST_MERGES = 60
 MOST_MEMBERS = 30
@@ -25,73 +23,6 @@ MOST_PREFERRED = 5
 MOST_PREFERRING = 40
 # What conflicts in more files (an import of strings, say) is no small thing to be preferred away.
 MOST_PREFERRED_PATHS = 10
-_REGULAR = frozenset(("100644", "100755"))
-
-
-class Ground(Protocol):
-    """The clone as a search sees it."""
-
-    @property
-    def history(self) -> History:
-        """The index of commits, which holds the tip and the series."""
-
-    async def merge(self, merge: Merge) -> Merged:
-        """The outcome of a merge of trees."""
-
-    async def read(self, names: Sequence[str]) -> list[bytes | None]:
-        """Contents of files by id; None for what cannot be read."""
-
-    async def settled(self, merged: Merged, contents: Mapping[bytes, bytes]) -> str | None:
-        """The tree of a conflicting merge with these contents in the places of its conflicts; None if not."""
-
-    async def spans(self, change: Change) -> Sequence[Span] | None:
-        """The differing places of a change, read now if the index has not; None when nobody can know them."""
-
-    async def weight(self, entries: Sequence[Entry]) -> list[int]:
-        """How many lines each commit adds and removes; 0 for what cannot be read."""
-
-
-class Verdict(StrEnum):
-    """How a search ended."""
-
-    CLEAN = "clean"
-    LANDED = "landed"
-    FOUND = "found"
-    EMPTY = "empty"
-    BLOCKED = "blocked"
-    TOO_MUCH = "too much"
-    ERROR = "error"
-
-
-class Stop(msgspec.Struct, frozen=True):
-    """Where a sequence of commits does not merge any further."""
-
-    member: Entry
-    merge: Merge
-    merged: Merged
-
-
-class Search(msgspec.Struct, frozen=True, kw_only=True):
-    """What a search found.
-
-    prerequisites: in main's order; only with FOUND have they been verified by merging. first: where the
-    series stops on the tip without them. last: where it stopped at the end, when BLOCKED. merges: how many
-    were done. before, after: trees of the whole sequence. own: the train's own commits; landed: commits of
-    main that it carries under another id, to that id's position. candidates: what main has and it has not.
-    preferred: with BLOCKED, prerequisites with which the series merges if these of them are merged with a
-    preference for the train: named, not verified.
-    """
-
-    verdict: Verdict
-    prerequisites: tuple[Entry, ...] = ()
-    first: Stop | None = None
-    last: Stop | None = None
-    tree: str | None = None
-    merges: int = 0
-    reason: str | None = None
-    own: frozenset[int] = frozenset()
-    candidates: frozenset[int] = frozenset()
-    preferred: frozenset[int] = frozenset()
 
 
 async def search(
@@ -136,9 +67,8 @@ class _Searcher:
         self._outside = candidates
         self.candidates = candidates - self._own_positions
         self.own = own
-        self._twins = Twins(self._history, own)
-        self._open: dict[int, bool] = {}
-        self._banned: set[int] = set()
+        twins = Twins(self._history, own)
+        self._suspects = Suspects(ground, self.candidates, self._own_positions, twins)
         self._preferred: set[int] = set()
         self._preferring: dict[tuple[str, int], str | None] = {}
 
@@ -155,10 +85,10 @@ class _Searcher:
         members, run, verdict = await self._gather(run)
         ended = (members, run, verdict)
         while verdict is Verdict.BLOCKED and run.stop is not None and self.merges < self._most_merges:
-            if run.stop.member.position in self._own_positions or len(self._banned) >= MOST_BANNED:
+            if run.stop.member.position in self._own_positions or len(self._suspects.banned) >= MOST_BANNED:
                 break
             # that prerequisite cannot be had: is there a way without it?
-            self._banned.add(run.stop.member.position)
+            self._suspects.banned.add(run.stop.member.position)
             members, run, verdict = await self._gather(await self._try(()))
         if verdict is not Verdict.FOUND:
             members, run, verdict = ended
@@ -179,7 +109,7 @@ class _Searcher:
         """Add what is to blame for each stop until nothing stops, nobody is to blame, or it is too much."""
         members: set[int] = set()
         while run.stop is not None:
-            new = await self._suspects(run.stop, members)
+            new = await self._suspects.of(run.stop, members)
             if not new:
                 return members, run, Verdict.BLOCKED
             members |= new
@@ -190,7 +120,7 @@ class _Searcher:
 
     async def _with_preference(self, stop: Stop) -> set[int] | None:
         """A small set with which the series merges strictly, if some of the set prefer the train."""
-        self._banned.clear()
+        self._suspects.banned.clear()
         budget = self.merges + MOST_PREFERRING
         while stop.member.position not in self._own_positions | self._preferred and self.merges < budget:
             if len(conflict_paths(stop.merged)) > MOST_PREFERRED_PATHS:
@@ -291,143 +221,3 @@ class _Searcher:
             fewer = fewer - {run.stop.member.position}
             run = await self._try(fewer)
         return fewer, run
-
-    def _is_open(self, position: int, members: Collection[int]) -> bool:
-        """Whether a candidate may be named: not on the train under any id, not named yet, and no merge."""
-        if position in members or position in self._own_positions or position in self._banned:
-            return False
-        known = self._open.get(position)
-        if known is None:
-            entry = self._history.at(position)
-            known = self._open[position] = entry.base is not None and self._twins.of(entry) is None
-        return known
-
-    async def _suspects(self, stop: Stop, members: set[int]) -> set[int]:
-        """Commits older than the one that stops, not on the train, that wrote what it meets there."""
-        found: set[int] = set()
-        paths = conflict_paths(stop.merged)
-        for path in paths:
-            found |= await self._suspects_of(path, stop, members)
-        if not found:
-            for path in paths:
-                found |= self._all_on(self._main_path(path, stop), stop, members)
-        return found or self._beside(paths, stop, members)
-
-    def _beside(self, paths: Sequence[bytes], stop: Stop, members: set[int]) -> set[int]:
-        """The newest that added files beside those that a guessed rename of their folder drew away."""
-        folders = {path.rpartition(b"/")[0] for path in paths if path in stop.member.paths}
-        for position in sorted(self.candidates, reverse=True) if folders else ():
-            if position >= stop.member.position or not self._is_open(position, members):
-                continue
-            for path in self._history.at(position).paths:
-                if path.rpartition(b"/")[0] in folders and self._adds(path, position):
-                    return {position}
-        return set()
-
-    def _adds(self, path: bytes, position: int) -> bool:
-        return any(change.status in "AR" for change in changes_by(self._history.changes(path), position))
-
-    async def _suspects_of(self, path: bytes, stop: Stop, members: set[int]) -> set[int]:
-        sides = {side.stage: side for side in stop.merged.sides.get(path, ())}
-        name = self._main_path(path, stop)
-        if is_by_lines(sides):
-            texts = await self._ground.read([sides[stage].id for stage in (1, 2, 3)])
-            if all(text is not None and b"\0" not in text[:8000] for text in texts):
-                base, ours, theirs = (text or b"" for text in texts)
-                mine, yours = differing(base, ours), differing(base, theirs)
-                for ranges in meeting_places(mine, yours):
-                    if found := await self._walk(name, ranges, stop, members):
-                        return found
-                return self._all_on(name, stop, members)
-        # a name that only the merge's guess of a rename brought in may have a history of its own
-        found = self._structural(path, stop, members)
-        return found if name == path else found | self._structural(name, stop, members)
-
-    def _main_path(self, path: bytes, stop: Stop) -> bytes:
-        """What main calls, before the commit that stops, the file that the merge calls `path`."""
-        base = next((side.id for side in stop.merged.sides.get(path, ()) if side.stage == 1), "")
-        renamed = path
-        for touched in stop.member.paths:
-            for change in changes_by(self._history.changes(touched), stop.member.position):
-                if change.path == path:
-                    return change.old_path
-                if base and change.old and base.startswith(change.old.hex()):
-                    renamed = change.old_path
-        return renamed
-
-    def _before(self, path: bytes, stop: Stop) -> list[Change]:
-        """What candidates older than the one that stops did to a path, the newest first."""
-        limit = stop.member.position
-        changes = self._history.changes(path)
-        return [
-            change
-            for change in reversed(changes)
-            if change.position < limit
-            and (change.position in self.candidates or change.position in self._own_positions)
-        ]
-
-    async def _walk(self, path: bytes, ranges: Sequence[Range], stop: Stop, members: set[int]) -> set[int]:
-        """Go back from the base through what changed the path: who wrote (or emptied) the ranges?"""
-        found: set[int] = set()
-        left = list(ranges)
-        changes = self._before(path, stop)
-        while changes and left:
-            change = changes.pop(0)
-            if change.path != path or change.status == "X":
-                continue
-            is_open = self._is_open(change.position, members)
-            spans = await self._ground.spans(change)
-            if spans is None:
-                if is_open:
-                    return found | {change.position}
-                continue
-            left, is_touched = before(left, spans, keeps=not is_open)
-            if is_touched and is_open:
-                found.add(change.position)
-            if change.status == "A":
-                break
-            if change.old_path != path:
-                path = change.old_path
-                changes = [one for one in self._before(path, stop) if one.position < change.position]
-        return found
-
-    def _structural(self, path: bytes, stop: Stop, members: set[int]) -> set[int]:
-        for change in self._before(path, stop):
-            if change.status in "ARDC" and self._is_open(change.position, members):
-                return {change.position}
-        return self._all_on(path, stop, members)
-
-    def _all_on(self, path: bytes, stop: Stop, members: set[int]) -> set[int]:
-        return {
-            change.position
-            for change in self._before(path, stop)
-            if change.status != "X" and self._is_open(change.position, members)
-        }
-
-
-def conflict_paths(merged: Merged) -> list[bytes]:
-    """Every path that takes part in a conflict, ascending."""
-    said = (message for message in merged.messages if message.kind.startswith("CONFLICT"))
-    return sorted({*merged.sides, *(path for message in said for path in message.paths)})
-
-
-def is_by_lines(sides: dict[int, Side]) -> bool:
-    """Whether a conflict has all three sides, as files whose lines can be compared."""
-    return set(sides) == {1, 2, 3} and all(side.mode in _REGULAR for side in sides.values())
-
-
-def meeting_places(
-    ours: Sequence[tuple[int, int, int, int]], theirs: Sequence[tuple[int, int, int, int]]
-) -> Iterable[list[Range]]:
-    """Ranges of the base where a search looks, one attempt after the other: narrow, near, wide."""
-    for distance in (0, 1, 3):
-        if ranges := meeting(ours, theirs, distance=distance):
-            yield ranges
-            wide = [
-                (start, end)
-                for start, end, _, _ in ours
-                if any(low <= end + distance and start <= high + distance for low, high, _, _ in theirs)
-            ]
-            if wide != ranges:
-                yield wide
-            return

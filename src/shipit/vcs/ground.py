@@ -35,7 +35,7 @@ def kept_index(repo: Path) -> Path:
 
 
 class GitGround:
-    """A git clone as `shipit.merge.prerequisites.Ground`. Use as an async context manager."""
+    """A git clone as `shipit.merge.searches.Ground`. Use as an async context manager."""
 
     def __init__(
         self,

@@ -77,7 +77,7 @@ def _position(change: Change) -> int:
 
 
 class HgGround:
-    """A Mercurial clone as `shipit.merge.prerequisites.Ground`, only read until `bookmark`.
+    """A Mercurial clone as `shipit.merge.searches.Ground`, only read until `bookmark`.
 
     Use as an async context manager. Its history holds what `entries` and `follow` were asked for.
     """

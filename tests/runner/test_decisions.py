@@ -157,6 +157,7 @@ async def test_a_comment_of_somebody_else_stops_it_too(desk: Desk) -> None:
     desk.world.bugzilla.comment(bug, "Please hold, it crashes.", by=MIRA)
     stopped = await desk.settle(made.uid)
     assert (stopped.state, stopped.parts[0].differences[0].who) == (P.CHANGED, MIRA)
+    assert stopped.parts[0].requests[0].sentence == "For 118.0b4.", "nothing was approved"
 
 
 async def test_a_new_diff_of_the_revision_stops_it(desk: Desk) -> None:

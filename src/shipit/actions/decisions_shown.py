@@ -28,6 +28,7 @@ from shipit.uplift.decision_words import (
     VERBS,
     WRITE_WORDS,
     StampState,
+    aim,
     label,
     sentence,
     stamp_sentence,
@@ -274,7 +275,7 @@ def _part_shown(part: StoredPart, verdict: Verdict) -> PartShown:
             differences=part.differences,
             due_at=part.due_at,
         ),
-        requests=tuple(_request_decided(each, verdict) for each in part.requests),
+        requests=tuple(_request_decided(each, verdict, part.state) for each in part.requests),
         writes=tuple(_write_shown(write, part.state) for write in part.writes),
         not_written=part.plan.not_written,
         notes=part.plan.notes,
@@ -284,14 +285,17 @@ def _part_shown(part: StoredPart, verdict: Verdict) -> PartShown:
     )
 
 
-def _request_decided(each: StoredRequest, verdict: Verdict) -> RequestDecided:
+def _request_decided(each: StoredRequest, verdict: Verdict, state: PartState) -> RequestDecided:
     standing = stamp_state(each.stamp, series_digest=each.series_digest, major=each.major)
     return RequestDecided(
         request=each.request,
         train=each.train,
         stamp=each.stamp,
         standing=standing,
-        sentence=stamp_sentence(verdict, each.stamp, standing, major=each.major),
+        # What was not written is not decided yet.
+        sentence=stamp_sentence(verdict, each.stamp, standing, major=each.major)
+        if state is PartState.DONE
+        else f"For {aim(each.stamp)}.",
     )
 
 

@@ -127,12 +127,16 @@ def stamp_state(stamp: Stamp, *, series_digest: str | None, major: int | None) -
 def stamp_sentence(verdict: Verdict, stamp: Stamp, state: StampState, *, major: int | None) -> str:
     """What was decided about which version, and whether that still holds."""
     what = DID[verdict]
-    aim = stamp.build or stamp.version or stamp.train
     if state is StampState.NEW_PATCHES:
-        return f"It was {what} for {aim} with other patches; the question is open again."
+        return f"It was {what} for {aim(stamp)} with other patches; the question is open again."
     if state is StampState.OTHER_VERSION:
         return f"It was {what} for {stamp.major}, and {stamp.train} is {major} now: stale."
-    return f"It was {what} for {aim}."
+    return f"It was {what} for {aim(stamp)}."
+
+
+def aim(stamp: Stamp) -> str:
+    """What it is decided for: the next build, or as near as it is known."""
+    return stamp.build or stamp.version or stamp.train
 
 
 class Waits(msgspec.Struct, frozen=True):

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import os
 import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
@@ -197,6 +198,28 @@ async def login(page: Page, person: people.Person, url: str) -> None:
     await page.goto(f"{url}/login?next=/")
     await page.click(f'button[name="person"][value="{person.identity}"]')
     await page.wait_for_url(f"{url}/")
+
+
+async def picture(page: Page, name: str, *, of: str = "main") -> None:
+    """Keep how a page looks now, at both widths and in both themes, where SHIPIT_PICTURES names a folder.
+
+    For states that only a test brings about; `docs/pictures.py` takes the others. of: what is to be seen.
+    """
+    folder = os.environ.get("SHIPIT_PICTURES")
+    if not folder:
+        return
+    before = page.viewport_size
+    assert before is not None
+    for width in (1280, 400):
+        await page.set_viewport_size({"width": width, "height": 900})
+        for theme in ("light", "dark"):
+            await page.emulate_media(color_scheme="dark" if theme == "dark" else "light")
+            await page.locator(of).first.scroll_into_view_if_needed()
+            await page.mouse.move(0, 0)
+            await page.wait_for_timeout(200)
+            await page.screenshot(path=Path(folder) / f"{name}-{width}-{theme}.png")
+    await page.set_viewport_size(before)
+    await page.emulate_media(color_scheme="light")
 
 
 async def violations(page: Page, **options: Any) -> list[str]:

@@ -13,7 +13,7 @@ import pytest
 from playwright.async_api import Browser, Page, expect
 
 from fixtures_bot import free_port
-from fixtures_pages import Stage, complaints, login, opened, show, violations
+from fixtures_pages import Stage, complaints, login, opened, picture, show, violations
 from shipit.cli.serve import authenticator, login_service
 from shipit.clients.http import open_session
 from shipit.clients.taskcluster import Taskcluster
@@ -191,6 +191,7 @@ async def test_new_version_after_the_approval_reopens_the_question_with_the_diff
     await expect(panel.locator("code.a", has_text="// again")).to_have_count(1, timeout=20_000)
     told = await page.inner_text("#decide .decisions")
     assert "with other patches; the question is open again" in told
+    await picture(page, "request-new-version", of="section:has(#interdiff-title)")
     assert await violations(page) == []
     await page.keyboard.press("a")
     await previewed(page)
@@ -235,6 +236,7 @@ async def test_partial_failure_is_shown_and_resumed_without_a_second_comment(
     resume = page.get_by_role("button", name="Try the rest again")
     await resume.wait_for()
     await page.wait_for_selector(".toast.warn >> text=Not everything was written.")
+    await picture(page, "request-stuck", of="#decide .decisions .writes")
     shown = await page.inner_text("#decide .decisions")
     assert "1 of 4 written" in shown
     assert "Only a user with the required permissions" in shown, "the service's own words are there"
@@ -250,6 +252,7 @@ async def test_partial_failure_is_shown_and_resumed_without_a_second_comment(
     listed = elsewhere.locator("section:has(#decisions) li", has_text=str(bug)).first
     await expect(listed.get_by_role("button", name="Try the rest again")).to_be_visible()
     assert await violations(elsewhere) == []
+    await picture(elsewhere, "me-stuck", of="section:has(#decisions)")
     await elsewhere.close()
     rights.add("release-managers")
     await resume.click()
@@ -293,6 +296,7 @@ async def test_two_people_deciding_at_once_write_once_and_the_second_sees_it(
         await first.wait_for_selector(".toast >> text=Undo")
         # the other page hears of it at once, and still may try
         await second.wait_for_selector("#decide [role=status] >> text=rosa decided this")
+        await picture(second, "request-two-deciders", of="#decide")
         assert await violations(second) == []
         await second.keyboard.press("Control+Enter")
         await second.wait_for_selector(".toast.bad >> text=Nothing was written")
@@ -314,6 +318,7 @@ async def test_what_changed_in_bugzilla_meanwhile_is_shown_and_nothing_is_writte
     await written(stage, bug)
     assert (flags_of(stage, bug), said(stage, bug, "Approved for")) == (["-"], 0)
     await page.wait_for_selector(".toast.bad >> text=Nothing was written")
+    await picture(page, "request-changed", of="#decide .decisions")
     shown = await page.inner_text("#decide .decisions")
     assert "approval-mozilla-beta" in shown and "tomas" in shown.lower()
 
@@ -342,6 +347,7 @@ async def test_without_a_key_it_says_where_to_enter_one(stage: Stage, page: Page
     )
     await page.keyboard.press("a")
     await page.wait_for_selector("#decide >> text=Store a key")
+    await picture(page, "request-no-key", of="#decide .writes")
     assert await page.is_disabled("#decide button.primary")
     await page.keyboard.press("Control+Enter")
     await page.evaluate(
@@ -365,6 +371,7 @@ async def test_page_that_is_long_behind_locks_deciding(stage: Stage, chromium: B
         await page.wait_for_selector('[data-live="behind"]', state="attached")
         await page.clock.fast_forward("07:00")
         await page.wait_for_selector("#decide [role=alert] >> text=Deciding is locked", timeout=20_000)
+        await picture(page, "request-behind", of="#decide")
         assert await page.is_disabled("#decide button.primary")
         complaints(page).clear()
 
@@ -407,6 +414,7 @@ async def test_shadow_mode_shows_what_it_would_write_and_sends_nothing(stage: St
         await page.wait_for_selector("#decide >> text=Shadow mode.")
         await page.keyboard.press("a")
         await page.wait_for_selector("#decide .writes >> text=approval-mozilla-beta")
+        await picture(page, "request-shadow", of="#decide")
         assert await page.is_disabled("#decide button.primary")
         assert await violations(page) == []
         await page.keyboard.press("Control+Enter")

@@ -150,12 +150,14 @@ async def test_a_replay_works_where_it_can_and_is_disabled_where_it_must_fail(
     assert "fails the same way" in await garbled.inner_text()
     refused = box.locator("tbody tr", has_text="No such hook")
     house.world.taskcluster.add_hook(GROUP, NIGHTLY)
-    await refused.first.locator("button:has-text('Replay')").click()
-    await expect(page.locator(".toast", has_text="Replayed")).to_be_visible()
+    # on a slow machine the world has told of a second nightly meanwhile
+    for left in range(await refused.count() - 1, -1, -1):
+        await refused.first.locator("button:has-text('Replay')").click()
+        await expect(refused).to_have_count(left, timeout=SLOW)
+    await expect(page.locator(".toast", has_text="Replayed").first).to_be_visible()
     await until(
         house, "select count(*) >= 1 from effects where route = 'nightly-report' and fired_at is not null"
     )
-    await expect(refused).to_have_count(0, timeout=SLOW)
     await garbled.locator("button:has-text('Skip')").click()
     dialog = page.locator("dialog")
     assert await dialog.locator("button.danger").is_disabled(), "it wants to know why"

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from datetime import datetime, timedelta
+from operator import itemgetter
 from typing import Any
 
 import msgspec
@@ -61,7 +62,7 @@ class Resolved(msgspec.Struct, frozen=True, kw_only=True):
 
 
 async def claim(connection: Connection, *, limit: int, lease: timedelta) -> list[Claimed]:
-    """Effects that are due, marked as firing; those whose claimant died too."""
+    """Effects that are due, marked as firing, oldest first; those whose claimant died too."""
     await connection.execute(_SQL["hurry"])
     found = await connection.execute(_SQL["claim_effects"], {"limit": limit, "lease": lease})
     return [
@@ -81,7 +82,7 @@ async def claim(connection: Connection, *, limit: int, lease: timedelta) -> list
             recreations=row[12],
             supersede=row[13],
         )
-        for row in await found.fetchall()
+        for row in sorted(await found.fetchall(), key=itemgetter(0))
     ]
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
 from datetime import UTC, datetime, timedelta
+from operator import itemgetter
 from typing import Any
 
 import msgspec
@@ -171,7 +172,7 @@ async def add_effect(connection: Connection, event: int, trigger: Trigger, *, in
 
 
 async def claim_looks(connection: Connection, *, limit: int, lease: timedelta) -> list[Look]:
-    """Stored events that are due for a look."""
+    """Stored events that are due for a look, oldest first."""
     found = await connection.execute(_SQL["claim_events"], {"limit": limit, "lease": lease})
     return [
         Look(
@@ -182,8 +183,8 @@ async def claim_looks(connection: Connection, *, limit: int, lease: timedelta) -
             received_at=received_at,
             told=told,
         )
-        for number, key, source, exchange, routing_key, cc, body, via, looks, received_at, told in (
-            await found.fetchall()
+        for number, key, source, exchange, routing_key, cc, body, via, looks, received_at, told in sorted(
+            await found.fetchall(), key=itemgetter(0)
         )
     ]
 

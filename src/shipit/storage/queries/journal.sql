@@ -27,7 +27,7 @@ update events set claimed_until = now() + %(lease)s, looks = looks + 1
 where id in (
     select id from events
     where state = 'stored' and look_at <= now() and (claimed_until is null or claimed_until < now())
-    order by look_at limit %(limit)s for update skip locked)
+    order by look_at, id limit %(limit)s for update skip locked)
 returning id, key, source, exchange, routing_key, cc, body, via[1], looks, received_at, told
 
 -- name: judge_event
@@ -98,7 +98,7 @@ update effects e set state = 'firing', claimed_until = now() + %(lease)s, attemp
 from (
     select id, state as former from effects
     where (state = 'due' and due_at <= now()) or (state = 'firing' and claimed_until < now())
-    order by due_at limit %(limit)s for update skip locked) as due
+    order by due_at, id limit %(limit)s for update skip locked) as due
 where e.id = due.id
 returning e.id, e.event, e.route, e.dedup, e.generation, e.sink, e.payload, e.task_id, e.attempts,
     e.first_try_at, e.is_weak, due.former, e.recreations, e.supersede

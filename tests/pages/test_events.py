@@ -139,6 +139,19 @@ async def test_who_may_not_replay_is_told_and_sees_no_button(house: Stage, page:
     assert "No such hook" not in await box.inner_text(), "strangers hear no reasons"
 
 
+async def test_the_header_counts_what_waits_for_who_can_replay_it(house: Stage, page: Page) -> None:
+    await login(page, people.ENGINEER, house.url)
+    badge = page.locator("header nav .badge")
+    await expect(badge).to_contain_text("in quarantine", timeout=15_000)
+    counted = int((await badge.inner_text()).split()[0])
+    assert (
+        counted == (await page.evaluate("fetch('/api/sources').then((each) => each.json())"))["quarantined"]
+    )
+    await login(page, people.OBSERVER, house.url)
+    await page.wait_for_selector("header a.who")
+    await expect(badge).to_have_count(0)
+
+
 async def test_a_replay_works_where_it_can_and_is_disabled_where_it_must_fail(
     house: Stage, page: Page
 ) -> None:

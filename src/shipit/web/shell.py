@@ -107,7 +107,9 @@ def built() -> Built | None:
     hashes = [base64.b64encode(hashlib.sha256(each).digest()).decode() for each in styles]
     return Built(
         before={
-            path: Piece.of(head + _links(manifest, page) + mark + rest) for path, (page, _) in PATHS.items()
+            path: Piece.of(b"".join((head, scripts, mark, rest, own)))
+            for path, (page, _) in PATHS.items()
+            for scripts, own in [_links(manifest, page)]
         },
         after=Piece.of(after),
         assets={each.name: _asset(each) for each in folder.joinpath("assets").iterdir()},
@@ -115,12 +117,14 @@ def built() -> Built | None:
     )
 
 
-def _links(manifest: dict[str, dict[str, object]], page: str) -> bytes:
-    """What the page's own script and style are called, so that they come beside the shell's and not after.
+def _links(manifest: dict[str, dict[str, object]], page: str) -> tuple[bytes, bytes]:
+    """What the page's own scripts and styles are called, so that they come beside the shell's and not after.
 
-    Fetched, not compiled: that waits until the shell is painted (frontend/src/main.ts).
+    Scripts are fetched, not compiled: that waits until the shell is painted (frontend/src/main.ts). Styles
+    stand behind the shell, which is painted without them.
     """
-    wanted: dict[str, None] = {}
+    scripts: dict[str, None] = {}
+    styles: dict[str, None] = {}
     entry = next(chunk for chunk in manifest.values() if chunk.get("isEntry"))
 
     def walk(name: str) -> None:
@@ -129,14 +133,14 @@ def _links(manifest: dict[str, dict[str, object]], page: str) -> bytes:
             walk(key)
         # the shell names what its own script begins with
         if chunk is not entry and name not in entry.get("imports", ()):  # type: ignore[operator]
-            wanted.setdefault(f'<link rel="preload" as="script" crossorigin href="/{chunk["file"]}">')
+            scripts.setdefault(f'<link rel="preload" as="script" crossorigin href="/{chunk["file"]}">')
             for each in chunk.get("css", ()):  # type: ignore[attr-defined]
-                wanted.setdefault(f'<link rel="stylesheet" crossorigin href="/{each}">')
+                styles.setdefault(f'<link rel="stylesheet" crossorigin href="/{each}">')
 
     for name in ("src/start.ts", f"src/pages/{page}/Page.svelte"):
         if name in manifest:
             walk(name)
-    return "".join(wanted).encode()
+    return "".join(scripts).encode(), "".join(styles).encode()
 
 
 def _asset(file: Traversable) -> Asset:

@@ -231,13 +231,17 @@ async def test_a_step_is_chosen_by_its_address_and_cancelled_with_a_reason(
 async def test_cancelling_a_release_says_what_becomes_of_it(releases: Releases, page: Page) -> None:
     await login(page, people.ENGINEER, releases.stage.url)
     await show(page, f"{releases.url}?step=verify")
-    await button(page, "Retry now").click()
-    await confirm(page, "Retry now")
+    await expect(button(page, "Cancel release")).to_be_visible()
+    # the test before this one has cancelled it; alone, it runs
+    if await button(page, "Retry now").count():
+        await button(page, "Retry now").click()
+        await confirm(page, "Retry now")
     await button(page, "Cancel release").click()
     await expect(page.get_by_role("dialog")).to_contain_text("a cancelled release is not taken up again")
     await confirm(page, "Cancel release")
     await expect(page.locator("main")).to_contain_text("cancelled", timeout=20_000)
-    await expect(button(page, "Remove")).to_be_visible(timeout=20_000)
+    # a group whose cancelling is answered late is looked at again by the clock
+    await expect(button(page, "Remove")).to_be_visible(timeout=80_000)
 
 
 async def test_a_release_is_started_and_gets_its_number_from_the_server(

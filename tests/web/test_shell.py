@@ -40,7 +40,9 @@ async def test_the_stream_is_whole_gzip_and_the_same_as_without(database: Databa
             raw = b"".join([chunk async for chunk in answer.aiter_raw()])
         assert answer.headers["content-encoding"] == "gzip"
         plain = await service.client.get("/", headers={"Accept-Encoding": "identity"})
-        assert gzip.decompress(raw) == plain.content
+        # what is told live meanwhile moves on where the page's stream begins
+        twins = [re.sub(rb'"live":"[^"]*"', b"", each) for each in (gzip.decompress(raw), plain.content)]
+        assert twins[0] == twins[1]
         assert len(raw) < len(plain.content) / 4
 
 

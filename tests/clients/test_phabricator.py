@@ -67,6 +67,16 @@ async def test_the_bug_is_read_from_the_title_where_no_field_tells_it(session: a
     assert (found[plain].bug, found[none].bug) == (12, None)
 
 
+@pytest.mark.parametrize("given", ["\xb2", "9" * 5000, "bug 7", "-3", "0"])
+async def test_a_bug_field_that_holds_no_number_names_no_bug(
+    client: Phabricator, fake: FakePhabricator, given: str
+) -> None:
+    odd, plain = (fake.revise("No bug - x", DIFF, by="ann") for _ in range(2))
+    fake.revisions[odd].bug = given  # type: ignore[assignment]
+    read = (await client.revisions([odd, plain])).found
+    assert set(read) == {odd, plain} and read[odd].bug is None
+
+
 async def test_a_stack_is_read_down_to_its_bottom(client: Phabricator, fake: FakePhabricator) -> None:
     bottom = fake.revise("Bug 1 - a", DIFF, by="ann")
     middle = fake.revise("Bug 1 - b", DIFF, by="ann", parents=[bottom])

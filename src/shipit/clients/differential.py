@@ -3,20 +3,17 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
-from datetime import timedelta
 from typing import Any
 
 import aiohttp
 import msgspec
 
-from shipit.clients.http import CallCounter, Door, checked_secret, checked_url
+from shipit.clients.conduit import SERVICE, Conduit, Said, open_door
+from shipit.clients.http import CallCounter
 from shipit.errors import Unavailable
 from shipit.events.deliveries import part
 from shipit.events.types import DiffFacts
-
-SERVICE = "Phabricator"
 
 
 class LostCursor(Unavailable):
@@ -42,9 +39,7 @@ class Differential:
         calls: CallCounter | None = None,
         timeout: float = 30.0,
     ) -> None:
-        self.url = checked_url("phabricator.url", url).removesuffix("/api")
-        self._token = checked_secret("phabricator.token", token)
-        self._door = Door(session, SERVICE, calls=calls, timeout=timeout, penalty=timedelta(minutes=1))
+        self._conduit = Conduit(open_door(session, calls=calls, timeout=timeout), url, token)
         self._repositories: dict[str, tuple[str, ...]] = {}
 
     async def diffs_after(self, number: int, *, limit: int = 20) -> Page:
@@ -118,19 +113,13 @@ class Differential:
         }
         question = {"receiver": target, "type": verdict, "unit": [unit]}
         try:
-            await self._said("harbormaster.sendmessage", question)
-        except _Refused as refused:
+            # a target takes only one end, so that telling it again changes nothing
+            await self._conduit.said("harbormaster.sendmessage", question)
+        except Said as refused:
             if refused.code in ("ERR-CONDUIT-CORE", "ERR-BAD-BUILD"):
                 return False
-            raise Unavailable(SERVICE, refused.detail) from refused
+            raise refused.unavailable() from refused
         return True
-
-    async def whoami(self) -> str:
-        """The user our token stands for. Raises Unavailable."""
-        try:
-            return str(part({"it": await self._said("user.whoami", {})}, "it").get("userName", ""))
-        except _Refused as refused:
-            raise Unavailable(SERVICE, refused.detail) from refused
 
     async def _names(self, repository: str) -> tuple[str, ...]:
         """What a repository is called: name, short name, callsign and URIs; learnt once."""
@@ -156,8 +145,8 @@ class Differential:
 
     async def _search(self, method: str, **question: Any) -> Page:
         try:
-            result = await self._said(method, question)
-        except _Refused as refused:
+            result = await self._conduit.said(method, question)
+        except Said as refused:
             if "after" in question and (
                 "does not identify a valid object" in refused.detail or "You Shall Not Pass" in refused.detail
             ):
@@ -171,35 +160,6 @@ class Differential:
             rows=tuple(row for row in rows if isinstance(row, dict)),
             after=after if isinstance(after, str) and after else None,
         )
-
-    async def _said(self, method: str, question: Mapping[str, Any]) -> Any:
-        asked = dict(question)
-        if self._token:
-            asked["__conduit__"] = {"token": self._token}
-        answer = await self._door.ask(
-            "POST",
-            f"{self.url}/api/{method}",
-            form={"params": json.dumps(asked), "output": "json"},
-            # sendmessage takes only one end, so that telling it again changes nothing
-            is_idempotent=True,
-        )
-        if answer.status >= 400:
-            raise Unavailable(SERVICE, f"{method} answered {answer.status}")
-        said = answer.json()
-        if not isinstance(said, dict):
-            raise Unavailable(SERVICE, f"{method} answered with something else than a table")
-        if said.get("error_code"):
-            raise _Refused(str(said["error_code"]), str(said.get("error_info") or "")[:500])
-        return said.get("result")
-
-
-class _Refused(Exception):
-    """Conduit answered with an error_code."""
-
-    def __init__(self, code: str, detail: str) -> None:
-        super().__init__(f"{detail} ({code})")
-        self.code = code
-        self.detail = detail
 
 
 def _text(fields: Mapping[str, Any], name: str) -> str | None:

@@ -9,35 +9,26 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any, TypeVar
 
 import aiohttp
 import msgspec
 
-from shipit.clients.http import (
-    MAX_BODY,
-    CallCounter,
-    Clock,
-    Door,
-    KeyRefused,
-    checked_secret,
-    checked_url,
-    utc_now,
-)
-from shipit.errors import ShipitError, Unavailable
+from shipit.clients.conduit import SERVICE, Conduit, Said, open_door
+from shipit.clients.http import CallCounter, Clock, Door, utc_now
+from shipit.errors import Unavailable
 from shipit.uplift.types import Revision
 
-SERVICE = "Phabricator"
 PAGE = 100
 """The most Conduit gives, and takes, at once."""
 MAX_STACK = 60
 MAX_DIFF = 32 * 1024 * 1024
-AUTH_ERRORS = frozenset({"ERR-INVALID-AUTH", "ERR-INVALID-SESSION", "ERR-INVALID-TOKEN"})
 OPEN_VIEWS = frozenset({"public", "users"})
 """Policies under which anybody may see a revision, with an account that anybody may get."""
 
-_BUG = re.compile(r"^\s*(?:\[[^\]]*\]\s*)*bug\s+(\d{1,9})\b", re.IGNORECASE)
+_NUMBER = re.compile(r"[0-9]{1,9}")
+_BUG = re.compile(r"^\s*(?:\[[^\]]*\]\s*)*bug\s+([0-9]{1,9})\b", re.IGNORECASE)
 T = TypeVar("T")
 
 
@@ -46,14 +37,6 @@ class Revisions(msgspec.Struct, frozen=True):
 
     found: dict[int, Revision]
     unreadable: dict[int, str]
-
-
-class Said(ShipitError):
-    """Conduit answered with an error_code; outside this module it is another error, or a value."""
-
-    def __init__(self, code: str, info: str) -> None:
-        super().__init__(f"{info} ({code})")
-        self.code = code
 
 
 class _Status(msgspec.Struct):
@@ -122,13 +105,6 @@ class _User(msgspec.Struct):
     fields: _UserFields
 
 
-def open_door(
-    session: aiohttp.ClientSession, *, calls: CallCounter | None = None, timeout: float, now: Clock = utc_now
-) -> Door:
-    """The way to Phabricator: after too many requests nothing is sent for a minute."""
-    return Door(session, SERVICE, calls=calls, timeout=timeout, penalty=timedelta(minutes=1), now=now)
-
-
 class Phabricator:
     """A Phabricator or Phorge at `url`. The token goes into request bodies only."""
 
@@ -144,16 +120,14 @@ class Phabricator:
         door: Door | None = None,
     ) -> None:
         """door: where several ask with tokens of their own, the one they share."""
-        self.url = checked_url("phabricator.url", url).removesuffix("/api")
-        self._token = checked_secret("phabricator.token", token)
-        self._door = door or open_door(session, calls=calls, timeout=timeout, now=now)
+        self._conduit = Conduit(door or open_door(session, calls=calls, timeout=timeout, now=now), url, token)
         # Neither ever changes its name while we run, and every revision names both.
         self._repositories: dict[str, str | None] = {}
         self._users: dict[str, str | None] = {}
 
     async def whoami(self) -> str:
         """The user name our token stands for. Raises Unavailable when it is not taken."""
-        answer = await self._asked("user.whoami", {})
+        answer = await self._conduit.asked("user.whoami", {})
         return str(answer.get("userName", "")) if isinstance(answer, dict) else ""
 
     async def revisions(self, ids: Iterable[int], *, with_parents: bool = True) -> Revisions:
@@ -197,11 +171,11 @@ class Phabricator:
     async def raw_diff(self, diff: int) -> bytes | None:
         """A diff as git-style text; None when there is none we may see. Raises Unavailable above 32 MiB."""
         try:
-            answer = await self._said("differential.getrawdiff", {"diffID": diff}, limit=2 * MAX_DIFF)
+            answer = await self._conduit.said("differential.getrawdiff", {"diffID": diff}, limit=2 * MAX_DIFF)
         except Said as said:
             if said.code == "ERR_NOT_FOUND" or "You Shall Not Pass" in said.detail:
                 return None
-            raise self._unavailable(said) from said
+            raise said.unavailable() from said
         if not isinstance(answer, str):
             raise Unavailable(SERVICE, f"answered for diff {diff} with something else than a diff")
         return answer.encode("utf-8", "replace")
@@ -307,7 +281,7 @@ class Phabricator:
         found: list[T] = []
         after: Any = None
         for _ in range(1000):
-            answer = await self._asked(method, question | ({"after": after} if after else {}))
+            answer = await self._conduit.asked(method, question | ({"after": after} if after else {}))
             if not isinstance(answer, dict) or not isinstance(answer.get("data"), list):
                 raise Unavailable(SERVICE, f"answered {method} without data")
             try:
@@ -321,30 +295,26 @@ class Phabricator:
             after = following
         raise Unavailable(SERVICE, f"{method} never ends")
 
-    async def _asked(self, method: str, params: Mapping[str, Any]) -> Any:
-        try:
-            return await self._said(method, params)
-        except Said as said:
-            raise self._unavailable(said) from said
-
     async def edit(self, revision: int, transactions: Sequence[Mapping[str, Any]]) -> Any:
         """Change a revision, once, all of it or nothing.
 
         Raises Said for a refusal, and Passing when it may or may not have happened.
         """
         params = {"objectIdentifier": revision, "transactions": list(transactions)}
-        return await self._said("differential.revision.edit", params, is_idempotent=False)
+        return await self._conduit.said("differential.revision.edit", params, is_idempotent=False)
 
     async def myself(self) -> tuple[str, str]:
         """(user name, PHID) of the token's account. Raises KeyRefused, Unavailable."""
-        answer = await self._asked("user.whoami", {})
+        answer = await self._conduit.asked("user.whoami", {})
         if not isinstance(answer, dict) or not isinstance(answer.get("phid"), str):
             raise Unavailable(SERVICE, "answered user.whoami without an account")
         return str(answer.get("userName", "")), str(answer["phid"])
 
     async def transactions(self, revision: int) -> tuple[tuple[int, str, str], ...]:
         """The newest hundred things done to a revision, newest first: (id, type or "", author's PHID)."""
-        answer = await self._asked("transaction.search", {"objectIdentifier": f"D{revision}", "limit": PAGE})
+        answer = await self._conduit.asked(
+            "transaction.search", {"objectIdentifier": f"D{revision}", "limit": PAGE}
+        )
         if not isinstance(answer, dict) or not isinstance(answer.get("data"), list):
             raise Unavailable(SERVICE, "answered transaction.search without data")
         return tuple(
@@ -352,40 +322,6 @@ class Phabricator:
             for one in answer["data"]
             if isinstance(one, dict) and isinstance(one.get("id"), int)
         )
-
-    async def _said(
-        self,
-        method: str,
-        params: Mapping[str, Any],
-        *,
-        limit: int = MAX_BODY,
-        is_idempotent: bool = True,
-    ) -> Any:
-        """The result of a method. Raises Said for an error_code."""
-        asked = dict(params)
-        if self._token:
-            asked["__conduit__"] = {"token": self._token}
-        form = {"params": json.dumps(asked), "output": "json"}
-        answer = await self._door.ask(
-            "POST", f"{self.url}/api/{method}", form=form, limit=limit, is_idempotent=is_idempotent
-        )
-        if answer.status != 200:
-            raise Unavailable(SERVICE, f"answered {method} with {answer.status}")
-        body = answer.json()
-        if not isinstance(body, dict) or "result" not in body:
-            raise Unavailable(SERVICE, f"answered {method} with something else than Conduit's JSON")
-        if not body.get("error_code"):
-            return body["result"]
-        raise self._error(str(body["error_code"]), str(body.get("error_info") or ""))
-
-    def _error(self, code: str, info: str) -> ShipitError:
-        # Conduit quotes the token it does not like: those words never leave here.
-        if code in AUTH_ERRORS:
-            return KeyRefused(SERVICE, f"does not take our token ({code})")
-        return Said(code, (info.replace(self._token, "…") if self._token else info)[:500])
-
-    def _unavailable(self, said: Said) -> Unavailable:
-        return Unavailable(SERVICE, f"refused: {said.detail}")
 
 
 def _base(diff: _Diff) -> str | None:
@@ -403,7 +339,7 @@ def _base(diff: _Diff) -> str | None:
 
 def _bug(fields: _RevisionFields) -> int | None:
     given = str(fields.bug or "").strip()
-    if given.isdigit():
+    if _NUMBER.fullmatch(given):
         return int(given) or None
     match = _BUG.match(fields.title)
     return int(match.group(1)) if match else None

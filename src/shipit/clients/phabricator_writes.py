@@ -9,8 +9,9 @@ import aiohttp
 import msgspec
 
 from shipit.clients.bugzilla_writes import unanswered
+from shipit.clients.conduit import Said, open_door
 from shipit.clients.http import CallCounter, Clock, KeyRefused, utc_now
-from shipit.clients.phabricator import Phabricator, Said, open_door
+from shipit.clients.phabricator import Phabricator
 from shipit.errors import Unavailable
 from shipit.uplift.decision_checks import Deeds
 from shipit.uplift.decision_outcomes import Denied, NotNow, Outcome, Written

@@ -93,6 +93,17 @@ async def test_a_redirect_by_another_name_of_the_host_is_not_followed(door: Door
     assert not fake.asked
 
 
+@pytest.mark.parametrize("place", ["mailto:ada@example.com", "http://[half", ""])
+async def test_a_redirect_to_what_is_no_place_is_unavailable(door: Door, place: str) -> None:
+    class Leading(Odd):
+        async def _near(self, request: web.Request) -> web.Response:
+            return web.Response(status=302, headers={"Location": place})
+
+    async with served(Leading()) as url:
+        with pytest.raises(Unavailable):
+            await door.ask("GET", url + "/near")
+
+
 @pytest.mark.parametrize("path", ["/big", "/bomb"])
 async def test_an_answer_is_read_only_so_far(door: Door, fake: Odd, path: str) -> None:
     with pytest.raises(TooLarge):
@@ -127,6 +138,8 @@ async def test_a_restarting_service_is_asked_three_times(door: Door, fake: Odd, 
         ("Fri, 20 Nov 2026 09:30:00 GMT", NOW + timedelta(minutes=30)),
         ("soon", NOW + timedelta(minutes=5)),
         ("99999999999", NOW + timedelta(days=1)),
+        ("9" * 5000, NOW + timedelta(days=1)),
+        ("\xb2", NOW + timedelta(minutes=5)),
     ],
 )
 async def test_retry_after_is_heeded_and_the_door_stays_closed(

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
@@ -239,9 +240,10 @@ class Door:
         """Where a redirect leads: never to another origin, which would be handed our credentials."""
         try:
             hop = url.join(URL(location))
+            leaves = hop.origin() != url.origin()
         except ValueError as error:
             raise Unavailable(self.service, "redirects to something that is no URL") from error
-        if hop.origin() != url.origin():
+        if leaves:
             raise Unavailable(self.service, f"redirects to another host ({hop.host}), not followed")
         return hop
 
@@ -299,8 +301,9 @@ def _said(error: BaseException | None) -> str:
 def _retry_after(value: str | None, now: datetime) -> datetime | None:
     if not value:
         return None
-    if value.strip().isdigit():
-        return now + timedelta(seconds=min(int(value), 86400))
+    if re.fullmatch(r"\s*[0-9]+\s*", value):
+        # a day at most, however many digits it has
+        return now + timedelta(seconds=min(int(value.strip()[:20]), 86400))
     try:
         when = parsedate_to_datetime(value)
     except ValueError:

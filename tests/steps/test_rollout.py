@@ -138,11 +138,14 @@ async def test_a_person_or_a_machine_halts_and_going_on_is_signed(stage: Stage) 
     assert not [each for each in stage.fake.changes.values() if not each["complete"]], "taken back"
     row = await stage.look(hours=5)
     assert stage.rates == [25]
+    assert row.details["signers"] == [{"relman": 1}], "so nobody is asked who signs"
+    assert row.details["who"] == "whoever may act on its phase asks, then relman must sign"
     name = await bench.act(rollouts.resume, "p.rate.1", ENGINEER, policy=None, now=clock())
     with pytest.raises(Refused, match="already asked"):
         await bench.act(rollouts.resume, "p.rate.1", ENGINEER, policy=None, now=clock())
-    await stage.look()
+    row = await stage.look()
     assert stage.rates == [25]
+    assert (row.details["resume"], row.details["who"]) == (name, "relman"), "also after a look"
     signer = actor("kim@x", ["project:shipit:sign/relman"])
     await bench.act(signing.sign, name, signer, now=clock())
     await stage.look()

@@ -18,6 +18,7 @@ from shipit.pipeline.schema import Problem
 from shipit.pipeline.schema import problems as problems_of
 from shipit.pipeline.states import Status
 from shipit.pipeline.types import Note, Progress, StepRow, Stop
+from shipit.signoff import policy as policies
 from shipit.steps import balrog_signing
 from shipit.steps.contract import Doors
 from shipit.steps.gates import held
@@ -41,7 +42,7 @@ SCHEMA: Mapping[str, Any] = {
         },
         "pause_seconds": {"type": "number", "minimum": 0, "maximum": 31536000},
         "mapping": {"type": "string", "description": "release the rule must offer, else nothing is raised"},
-        "signers": {"type": "array", "description": "policy of whoever lets it go on after a halt"},
+        "signers": {"description": "policy of whoever lets it go on after a halt"},
     },
 }
 
@@ -52,6 +53,11 @@ def problems(parameters: Mapping[str, Any]) -> list[Problem]:
     percents = parameters.get("percents")
     if not found and isinstance(percents, list) and percents != sorted(set(percents)):
         found.append(Problem("/percents", "each larger than the one before", repr(percents)[:80]))
+    if "signers" in parameters:
+        found += [
+            Problem(f"/signers{each.pointer}", each.expected, each.got)
+            for each in policies.policy_problems(parameters["signers"])
+        ]
     return found
 
 
@@ -85,8 +91,9 @@ def halted(row: StepRow, *, by: str, reason: str, now: datetime) -> Progress:
 def resumes(row: StepRow, signoff: str, now: datetime) -> Progress:
     """How it stands while a signoff decides whether it goes on."""
     memory = {**row.memory, "resume": signoff}
-    details = {**_details(row.parameters, memory), "resume": signoff}
-    return Progress(message=row.message, details=details, memory=memory, due_at=now)
+    return Progress(
+        message=row.message, details=_details(row.parameters, memory), memory=memory, due_at=now
+    )
 
 
 async def look(row: StepRow, doors: Doors, now: datetime) -> Progress:
@@ -255,10 +262,22 @@ def _details(
         "percents": parameters["percents"],
         "reached": memory["reached"],
         "halted": memory.get("halt"),
+        "resume": memory.get("resume"),
+        "signers": parameters.get("signers"),
         "next_at": memory.get("next_at"),
     }
+    if memory.get("halt"):
+        shown["who"] = _who_lets_it_go_on(parameters, memory)
     if rule is not None:
         shown |= {"percent": rule.rate, "mapping": rule.mapping, "channel": rule.channel}
     if change is not None:
         shown |= balrog_signing.details("rules", change, url)
     return shown
+
+
+def _who_lets_it_go_on(parameters: Mapping[str, Any], memory: Mapping[str, Any]) -> str:
+    """Who can move a halted rollout: somebody asks, and the signers sign."""
+    signers = " or ".join(" and ".join(sorted(each)) for each in parameters.get("signers") or ())
+    if memory.get("resume"):
+        return signers or "whoever was asked to sign"
+    return f"whoever may act on its phase asks, then {signers or 'whom they name'} must sign"

@@ -16,11 +16,13 @@ from fixtures_postgres import Database
 from fixtures_rabbitmq import USER, RabbitMQ
 from shipit.actions import steps as acts
 from shipit.clients.pulse import Address, delete_queue
+from shipit.errors import Unavailable
 from shipit.events.deliveries import QUEUE
 from shipit.events.topics import is_match
 from shipit.events.types import Delivery
 from shipit.listener.step_groups import StepGroups, bindings
 from shipit.listener.supervision import Health
+from shipit.storage.pool import open_pool
 
 GROUP = "G" * 22
 TASK_KEY = f"primary.TASK.0.wg.w.prov.type.gecko-level-3.{GROUP}._"
@@ -69,6 +71,20 @@ async def test_only_the_steps_of_the_group_are_woken(bench: Bench, told: Deliver
     junk = delivery("task-failed", TASK_KEY, {"status": 7})
     await groups.heard([junk, told, told])
     assert due(bench) == {"ours"}
+
+
+@pytest.mark.drill
+async def test_without_a_database_listening_ends_and_is_begun_again(
+    database: Database, rabbitmq: RabbitMQ
+) -> None:
+    address, stop = Address(url=rabbitmq.url), asyncio.Event()
+    async with open_pool(database.url, instance=database.instance) as pool:
+        groups = StepGroups(pool, Health(), address, instance="testing")
+        # no table can be reached: as while the database is being brought back
+        await pool._pool.close()
+        with pytest.raises(Unavailable):
+            await asyncio.wait_for(groups.listen(stop), 30)
+    await delete_queue(address, f"queue/{USER}/shipit/testing/-steps")
 
 
 @pytest.mark.drill

@@ -49,7 +49,9 @@ class StepGroups:
     async def listen(self, stop: asyncio.Event) -> None:
         """Hear of groups until `stop`. Raises Unavailable when broker or database are away."""
         async with open_consumer(self._address, self._queue) as consumer:
-            binding = asyncio.create_task(self._bind(consumer))
+            async with self._db.connection() as connection:
+                bound = await sources.read_bindings(connection, self._queue)
+            binding = asyncio.create_task(self._bind(consumer, bound))
             try:
                 await consumer.run(self.heard, stop)
             finally:
@@ -62,11 +64,9 @@ class StepGroups:
             async with self._db.connection() as connection:
                 await steps.wake_groups(connection, sorted(found))
 
-    async def _bind(self, consumer: Consumer) -> None:
+    async def _bind(self, consumer: Consumer, bound: set[Binding]) -> None:
         """Bind the groups that steps wait for, as they come and go; what was heard before binding is lost,
-        so whoever is bound anew is looked at once more."""
-        async with self._db.connection() as connection:
-            bound = await sources.read_bindings(connection, self._queue)
+        so whoever is bound anew is looked at once more. bound: what is remembered of earlier times."""
         known: dict[str, bool] = {}
         # bound on this connection: what is only remembered may have died with the broker
         fresh: set[Binding] = set()

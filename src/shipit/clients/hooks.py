@@ -25,6 +25,8 @@ from shipit.events.groups import tasks_of
 from shipit.events.types import GroupTask
 
 SERVICE = "Taskcluster"
+ENDED = ("completed", "failed", "exception")
+"""States of a task that is resolved."""
 _JSON = "application/json"
 _MAX_PAGES = 1000
 

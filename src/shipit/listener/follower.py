@@ -11,7 +11,7 @@ from datetime import timedelta
 
 import msgspec
 
-from shipit.clients.hooks import Hooks, TaskStatus
+from shipit.clients.hooks import ENDED, Hooks, TaskStatus
 from shipit.clients.pulse import Address, Consumer, open_consumer, queue_name
 from shipit.errors import Unavailable
 from shipit.events.deliveries import QUEUE
@@ -30,11 +30,8 @@ from shipit.storage.pool import Database
 
 log = logging.getLogger(__name__)
 
-ENDED = ("completed", "failed", "exception")
 _EXCHANGES = tuple(QUEUE + "task-" + state for state in ENDED)
 _FIRST, _LONGEST = timedelta(seconds=60), timedelta(minutes=10)
-_GIVE_UP = timedelta(days=6)
-"""A task's deadline is at most five days away; what the queue does not know by then never ran."""
 
 
 class FollowPace(msgspec.Struct, frozen=True, kw_only=True):

@@ -10,20 +10,17 @@ from typing import Any
 
 import msgspec
 
-from shipit.clients.hooks import Hooks
+from shipit.clients.hooks import ENDED, Hooks
 from shipit.clients.pushes import Pushlog, push_message
 from shipit.events.deliveries import QUEUE
 from shipit.events.sources import GroupSweep
 from shipit.events.types import Delivery
-from shipit.listener.book import rest
 from shipit.listener.intake import Intake
-from shipit.listener.supervision import Health
+from shipit.listener.supervision import Health, keep_asking
 from shipit.storage import sources
 from shipit.storage.pool import Database
 
 log = logging.getLogger(__name__)
-
-_ENDED = ("completed", "failed", "exception")
 
 
 class ExpectedGroups:
@@ -51,10 +48,9 @@ class ExpectedGroups:
 
     async def run(self, stop: asyncio.Event) -> None:
         """Sweep until `stop`. Raises Unavailable."""
-        while not stop.is_set():
-            await self.once(now=time.time())
-            self._health.alive(self._name, is_source=True, rests=self._every)
-            await rest(stop, self._every)
+        await keep_asking(
+            lambda: self.once(now=time.time()), stop, self._health, self._name, every=self._every
+        )
 
     async def once(self, *, now: float) -> int:
         """Tell the groups of pushes old enough; how many. A group that was heard of is only told again."""
@@ -86,7 +82,7 @@ class ExpectedGroups:
             return None
         group = await self._hooks.indexed_group(self._rule.index.replace("{revision}", heads[-1]))
         tasks = await self._hooks.group_tasks(group) if group else None
-        return group if tasks and all(task.state in _ENDED for task in tasks) else None
+        return group if tasks and all(task.state in ENDED for task in tasks) else None
 
     def _delivery(self, group: str) -> Delivery:
         scheduler = self._rule.scheduler

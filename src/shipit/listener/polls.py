@@ -15,9 +15,8 @@ from shipit.clients.pushes import GithubDeliveries, Pushlog, push_message
 from shipit.events.deliveries import PUSHLOG, part
 from shipit.events.samples import diff_delivery
 from shipit.events.types import Delivery
-from shipit.listener.book import rest
 from shipit.listener.intake import Intake
-from shipit.listener.supervision import Health
+from shipit.listener.supervision import Health, keep_asking
 from shipit.storage import journal, sources
 from shipit.storage.pool import Database
 
@@ -44,10 +43,7 @@ class DiffPoll:
 
     async def run(self, stop: asyncio.Event) -> None:
         """Poll until `stop`. Raises Unavailable."""
-        while not stop.is_set():
-            await self.once()
-            self._health.alive(DIFFS, is_source=True, rests=self._every)
-            await rest(stop, self._every)
+        await keep_asking(self.once, stop, self._health, DIFFS, every=self._every)
 
     async def once(self) -> None:
         """Take every diff younger than the cursor; the first time, only note which is the newest."""
@@ -108,10 +104,9 @@ class RevisionSweep:
 
     async def run(self, stop: asyncio.Event) -> None:
         """Sweep until `stop`. Raises Unavailable."""
-        while not stop.is_set():
-            await self.once(now=int(time.time()))
-            self._health.alive(SWEEP, is_source=True, rests=self._every)
-            await rest(stop, self._every)
+        await keep_asking(
+            lambda: self.once(now=int(time.time())), stop, self._health, SWEEP, every=self._every
+        )
 
     async def once(self, *, now: int) -> int:
         """Look at what was modified since the last sweep, with an overlap; how many diffs were missed."""
@@ -165,10 +160,7 @@ class PushlogPoll:
 
     async def run(self, stop: asyncio.Event) -> None:
         """Poll until `stop`. Raises Unavailable."""
-        while not stop.is_set():
-            await self.once()
-            self._health.alive(self._name, is_source=True, rests=self._every)
-            await rest(stop, self._every)
+        await keep_asking(self.once, stop, self._health, self._name, every=self._every)
 
     async def once(self) -> None:
         """Take every push younger than the cursor; the first time, only note which is the newest."""
@@ -216,10 +208,7 @@ class RedeliverySweep:
 
     async def run(self, stop: asyncio.Event) -> None:
         """Sweep until `stop`. Raises Unavailable."""
-        while not stop.is_set():
-            await self.once()
-            self._health.alive(self._name, is_source=True, rests=self._every)
-            await rest(stop, self._every)
+        await keep_asking(self.once, stop, self._health, self._name, every=self._every)
 
     async def once(self) -> int:
         """Ask for every failed delivery again, each at most once an hour; how many."""

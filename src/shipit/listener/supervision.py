@@ -113,6 +113,16 @@ async def supervise(
         await rest(stop, pause)
 
 
+async def keep_asking(
+    once: Callable[[], Awaitable[object]], stop: asyncio.Event, health: Health, name: str, *, every: float
+) -> None:
+    """Ask a source again and again until `stop`, each time a sign of its life. every: seconds between."""
+    while not stop.is_set():
+        await once()
+        health.alive(name, is_source=True, rests=every)
+        await rest(stop, every)
+
+
 async def _note(db: Database, name: str, reason: str) -> None:
     try:
         async with db.connection() as connection:

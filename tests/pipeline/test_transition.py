@@ -13,10 +13,10 @@ from msgspec.structs import replace
 
 from pipeline_builders import NOON, applied, fresh, graph, says, states, turn
 from shipit.errors import Refused
-from shipit.pipeline.standing import Reason, standing, summary, what_starts
+from shipit.pipeline.standing import Reason, standing, standings, summary, what_starts
 from shipit.pipeline.states import ALIVE, ENDS, TABLE, Event, State, Status, after, drawing
 from shipit.pipeline.transition import asked, decide, is_satisfied
-from shipit.pipeline.types import Facts, Node, Stop
+from shipit.pipeline.types import Facts, Node, Served, Stop
 
 DOCS = Path(__file__).resolve().parent.parent.parent / "docs" / "pipeline.md"
 LATER = NOON + timedelta(hours=2)
@@ -188,6 +188,17 @@ def test_a_person_reruns_what_succeeded_as_long_as_nothing_after_it_took_effect(
         asked(pushed, "build", Event.RERUN_ASKED, by="rel", reason="too late")
     again, plan = turn(says(pushed, "build", "in_progress"))
     assert (states(again), plan.changed) == (states(pushed), ())
+
+
+def test_what_waits_for_others_is_moved_by_whoever_moves_those() -> None:
+    facts, _ = turn(fresh(graph("a -> b; b c -> d; d -> e")))
+    waits = Served(status=Status.IN_PROGRESS, details={"who": "relman"})
+    facts = replace(facts, nodes=facts.nodes | {"c": replace(facts.nodes["c"], served=waits)})
+    who = {uid: each.who for uid, each in standings(facts, NOON).items()}
+    assert who == {"a": "", "b": "", "c": "relman", "d": "relman (c)", "e": "relman (c)"}
+    facts, _ = turn(says(facts, "a", "failure"))
+    owner = "holders of project:shipit:pipeline/firefox/none"
+    assert standings(facts, NOON)["e"].who == f"{owner} (a); relman (c)"
 
 
 def test_a_stop_holds_its_product_and_phase_and_names_its_author() -> None:

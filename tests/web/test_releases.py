@@ -84,6 +84,25 @@ async def test_a_release_says_what_each_of_us_may_do_and_why_not(both: Both) -> 
     assert (after["has_signed"], after["signs"]["sign"]) == (["sign"], "you have signed; a person signs once")
 
 
+async def test_a_release_says_who_may_tick_off_and_who_may_sign_what_is_beside_the_steps(both: Both) -> None:
+    service, bench = both
+    tested = step("qa", kind="manual", parameters={"group": "relman"})
+    await create(service, "p", tested, step("by_hand"), product="firefox")
+    await bench.turn()
+    stop = await service.by("engineer").post(
+        "/api/stops", json={"product": "firefox", "phase": "", "reason": "x"}
+    )
+    asked = {"policy": [{"relman": 1}]}
+    answer = await service.by("engineer").post(f"/api/stops/{stop.json()['uid']}/restart", json=asked)
+    restart = answer.json()["signoff"]
+    you = {who: (await get(service, "/api/releases/p", who))["you"] for who in ("manager", "user")}
+    assert you["manager"]["ticks"] == {"qa": "", "by_hand": ""}
+    assert you["user"]["ticks"] == {"qa": "to tick it off you need project:shipit:sign/relman", "by_hand": ""}
+    assert you["manager"]["signs"] == {restart: ""}
+    assert "in no group" in you["user"]["signs"][restart]
+    assert (await get(service, "/api/releases/p"))["you"]["ticks"]["by_hand"] == "log in to tick it off"
+
+
 async def test_the_end_is_forecast_from_history_or_honestly_unknown(both: Both) -> None:
     service, bench = both
     for number in range(4):

@@ -3837,10 +3837,11 @@ export interface components {
         Reason: "about_to_start" | "being_cancelled" | "cancelled" | "done" | "failed" | "needs_release" | "pipeline_held" | "requirement_failed" | "runs" | "scheduled" | "skipped" | "stopped" | "timed_out" | "waits_for_steps" | "waits_to_retry";
         /**
          * Forecast
-         * @description When it ends: in nine of ten cases after early and before late.
+         * @description When it ends: in eight of ten cases after early and before late.
          *
          *         based_on: how many earlier steps of the rarest kind on the way tell so. supposes: failed steps that it
-         *         takes for being tried again now. unknown: steps of which too little is known; then there are no times.
+         *         takes for being tried again now. is_held: it takes what is held for going on now. unknown: steps of which
+         *         too little is known; then there are no times. begins: when blocked steps likely begin.
          */
         Forecast: {
             /** @default null */
@@ -3853,8 +3854,14 @@ export interface components {
             based_on: number;
             /** @default [] */
             supposes: string[];
+            /** @default false */
+            is_held: boolean;
             /** @default [] */
             unknown: string[];
+            /** @default {} */
+            begins: {
+                [key: string]: string;
+            };
         };
         /**
          * Stop
@@ -3887,8 +3894,11 @@ export interface components {
         };
         /**
          * You
-         * @description What whoever asks may do here. phases: they may act on. signs: by step, why they may not sign, "" when
-         *         they may; has_signed: steps whose signature of theirs stands.
+         * @description What whoever asks may do here. phases: they may act on.
+         *
+         *         signs: by step, why they may not sign, "" when they may; a signoff beside the steps, which lets a stop end or
+         *         a rollout go on, by its own uid. has_signed: those whose signature of theirs stands. ticks: by manual
+         *         step, why they may not tick it off.
          */
         You: {
             person: string;
@@ -3897,6 +3907,9 @@ export interface components {
                 [key: string]: string;
             };
             has_signed: string[];
+            ticks: {
+                [key: string]: string;
+            };
         };
         /**
          * RequestsAnswer

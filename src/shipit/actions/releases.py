@@ -9,19 +9,17 @@ from typing import Any
 
 import msgspec
 
-from shipit.actions.persons import ADMIN, PIPELINE, Actor
+from shipit.actions.persons import Actor
 from shipit.actions.pipelines import rollback_uid
-from shipit.actions.signing import groups_of
+from shipit.actions.rights import You
+from shipit.actions.rights import you as rights_of
 from shipit.pipeline.forecast import LEAST_HISTORY, Forecast, forecast, quantile
-from shipit.pipeline.standing import Reason, by_title, standing, summary, what_starts
+from shipit.pipeline.standing import Reason, Standing, by_title, standings, summary, what_starts
 from shipit.pipeline.states import State, Status
 from shipit.pipeline.transition import is_satisfied
-from shipit.pipeline.types import Signature, StepDefinition, StepRow, Stop
+from shipit.pipeline.types import StepDefinition, Stop
 from shipit.pipeline.wording import Tone, Word, headline, is_stuck, tally, word
-from shipit.signoff import policy as policies
-from shipit.signoff.policy import Signer
-from shipit.steps import signoff
-from shipit.storage import pipelines, signatures, steps
+from shipit.storage import pipelines, steps
 from shipit.storage.pipelines import Stored
 from shipit.storage.pool import Connection
 
@@ -34,16 +32,6 @@ class Rollback(msgspec.Struct, frozen=True, kw_only=True):
     steps: tuple[str, ...]
     uid: str
     status: Status | None
-
-
-class You(msgspec.Struct, frozen=True, kw_only=True):
-    """What whoever asks may do here. phases: they may act on. signs: by step, why they may not sign, "" when
-    they may; has_signed: steps whose signature of theirs stands."""
-
-    person: str
-    phases: tuple[str, ...]
-    signs: dict[str, str]
-    has_signed: tuple[str, ...]
 
 
 class StepView(msgspec.Struct, frozen=True, kw_only=True):
@@ -142,8 +130,12 @@ async def release(
     """A pipeline for its page. taskcluster_url: where task groups can be seen."""
     definition = stored.facts.definition
     took = await pipelines.durations(connection, definition.product, [step.uid for step in definition.steps])
+    stands = standings(stored.facts, now, name=by_title)
     names = {phase: rollback_uid(stored.facts.uid, phase) for phase in definition.rollbacks}
     begun = await pipelines.statuses(connection, list(names.values()))
+    # The database keeps no order of names: the latest phase is what is taken back first.
+    order = {step.phase: -place for place, step in enumerate(definition.steps)}
+    stops = tuple(stop for stop in stored.facts.stops if stop.product in ("", definition.product))
     return Release(
         uid=stored.facts.uid,
         product=definition.product,
@@ -160,10 +152,12 @@ async def release(
         hold=stored.facts.hold,
         hold_by=stored.facts.hold_by,
         is_being_cancelled=stored.facts.wants_cancel and not stored.status.is_end,
-        steps=tuple(_step(stored, step, took.get(step.uid, ()), now) for step in definition.steps),
+        steps=tuple(
+            _step(stored, step, stands[step.uid], took.get(step.uid, ()), now) for step in definition.steps
+        ),
         forecast=forecast(stored.facts, took, now),
         taskcluster_url=taskcluster_url,
-        stops=tuple(stop for stop in stored.facts.stops if stop.product in ("", definition.product)),
+        stops=stops,
         rollbacks=tuple(
             Rollback(
                 phase=phase,
@@ -172,9 +166,9 @@ async def release(
                 uid=names[phase],
                 status=begun.get(names[phase]),
             )
-            for phase, plan in definition.rollbacks.items()
+            for phase, plan in sorted(definition.rollbacks.items(), key=lambda each: order.get(each[0], 0))
         ),
-        you=await _you(connection, stored, by, now),
+        you=await rights_of(connection, stored, stops, by, now),
     )
 
 
@@ -220,15 +214,12 @@ async def attempts(connection: Connection, stored: Stored, step: StepDefinition)
     ]
 
 
-def may_act(by: Actor, product: str, phase: str) -> bool:
-    """Whether they hold the scope of a phase."""
-    return by.has(f"{PIPELINE}/{product or 'none'}/{phase or 'none'}") or by.has(ADMIN)
-
-
-def _step(stored: Stored, step: StepDefinition, took: Sequence[float], now: datetime) -> StepView:
+def _step(
+    stored: Stored, step: StepDefinition, told: Standing, took: Sequence[float], now: datetime
+) -> StepView:
     facts = stored.facts
     node = facts.nodes[step.uid]
-    told, short = standing(facts, step, now, name=by_title), word(facts, step, now)
+    short = word(facts, step, now)
     is_running = (
         node.state is State.IN_PROGRESS and node.started_at is not None and len(took) >= LEAST_HISTORY
     )
@@ -258,53 +249,3 @@ def _step(stored: Stored, step: StepDefinition, took: Sequence[float], now: date
         starts=what_starts(facts, step.uid) if step.kind == "signoff" else (),
         details=node.served.details if node.served is not None else {},
     )
-
-
-async def _you(connection: Connection, stored: Stored, by: Actor, now: datetime) -> You:
-    definition, nodes = stored.facts.definition, stored.facts.nodes
-    open_ones = [
-        step
-        for step in definition.steps
-        if step.kind == "signoff" and nodes[step.uid].state is State.IN_PROGRESS
-    ]
-    signs: dict[str, str] = {}
-    signed: list[str] = []
-    for step in open_ones:
-        name = stored.facts.key(step.uid, nodes[step.uid].attempt)
-        given = await signatures.of_step(connection, name)
-        row = await steps.read(connection, "signoff", name)
-        if row is None or row.status.is_end:
-            continue
-        counted = signoff.valid(given, row.memory.get("digest", ""), now)
-        if any(each.person == by.person for each in counted):
-            signed.append(step.uid)
-        names = {name for wanted in policies.read(row.parameters["policy"]) for name in wanted}
-        groups, _ = await groups_of(connection, by, names)
-        signs[step.uid] = _why_not(row, counted, Signer(by.person, groups))
-    return You(
-        person=by.person,
-        phases=tuple(
-            phase
-            for phase in dict.fromkeys(step.phase for step in definition.steps)
-            if may_act(by, definition.product, phase)
-        ),
-        signs=signs,
-        has_signed=tuple(signed),
-    )
-
-
-def _why_not(row: StepRow, counted: Sequence[Signature], signer: Signer) -> str:
-    """Why they may not sign, naming the rule; empty when they may."""
-    if not signer.person:
-        return "log in to sign"
-    policy = policies.read(row.parameters["policy"])
-    if signer.person in signoff.excluded_of(row.parameters, row.created_by):
-        return "whoever asks for it does not sign it"
-    if any(each.person == signer.person for each in counted):
-        return "you have signed; a person signs once"
-    if not policies.eligible(policy, signer):
-        names = {name for wanted in policy for name in wanted}
-        return f"you are in no group that signs this (needed: {' or '.join(sorted(names))})"
-    if not policies.helps(policy, signoff.signers(counted), signer):
-        return "nobody of your groups is needed any more"
-    return ""

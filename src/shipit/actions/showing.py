@@ -9,7 +9,7 @@ from typing import Any
 
 from shipit.actions.steps import Described
 from shipit.pipeline.forecast import LEAST_HISTORY, quantile
-from shipit.pipeline.standing import standing, summary, what_starts
+from shipit.pipeline.standing import Standing, standings, summary, what_starts
 from shipit.pipeline.states import State, Status
 from shipit.pipeline.types import Node, StepDefinition
 from shipit.storage import pipelines
@@ -40,6 +40,7 @@ def described_pipeline(
     took: by step, the seconds it took in earlier pipelines.
     """
     facts = stored.facts
+    stands = standings(facts, now)
     details: dict[str, Any] = {
         "kind": "pipeline",
         "product": facts.definition.product,
@@ -54,7 +55,7 @@ def described_pipeline(
         "steps": [
             {
                 **_shown(stored, step, facts.nodes[step.uid]),
-                **_stands(stored, step, now),
+                **_stands(stands[step.uid]),
                 **_eta(facts.nodes[step.uid], (took or {}).get(step.uid, ())),
             }
             for step in facts.definition.steps
@@ -83,8 +84,7 @@ def _eta(node: Node, took: Sequence[float]) -> dict[str, Any]:
     }
 
 
-def _stands(stored: Stored, step: StepDefinition, now: datetime) -> dict[str, Any]:
-    found = standing(stored.facts, step, now)
+def _stands(found: Standing) -> dict[str, Any]:
     return {"reason": found.reason.value, "message": found.sentence, "who": found.who, "by": found.by}
 
 

@@ -12,7 +12,7 @@ import msgspec
 from shipit.actions import pipelines as acts
 from shipit.actions.merge_days import merge_day
 from shipit.actions.persons import Actor
-from shipit.actions.releases import may_act
+from shipit.actions.rights import may_act
 from shipit.actions.stops import next_build
 from shipit.errors import InvalidInput, Missing, ShipitError
 from shipit.pipeline.definition import InvalidDefinition

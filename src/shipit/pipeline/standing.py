@@ -8,6 +8,7 @@ from datetime import datetime
 from enum import StrEnum
 
 import msgspec
+from msgspec.structs import replace
 
 from shipit.pipeline.states import State, Status
 from shipit.pipeline.transition import fold, gate, is_satisfied
@@ -94,6 +95,23 @@ def standing(facts: Facts, step: StepDefinition, now: datetime, *, name: Naming 
             )
         case State.SKIPPED:
             return Standing(reason=Reason.SKIPPED, sentence=f"skipped by {node.by}{_because(node.note)}")
+
+
+def standings(facts: Facts, now: datetime, *, name: Naming = by_uid) -> dict[str, Standing]:
+    """How every step stands. One that waits for others is moved by whoever can move those."""
+    steps = {step.uid: step for step in facts.definition.steps}
+    found: dict[str, Standing] = {}
+    movers: dict[str, tuple[str, ...]] = {}
+    # Steps are sorted, so what a step requires was looked at before it.
+    for step in facts.definition.steps:
+        own = standing(facts, step, now, name=name)
+        movers[step.uid] = (f"{own.who} ({name(step)})",) if own.who else ()
+        if own.reason in (Reason.WAITS_FOR_STEPS, Reason.REQUIREMENT_FAILED):
+            waits = [uid for uid in step.requires if not is_satisfied(steps[uid], facts.nodes[uid])]
+            movers[step.uid] = tuple(dict.fromkeys(who for uid in waits for who in movers[uid]))
+            own = replace(own, who=own.who or _few(movers[step.uid]))
+        found[step.uid] = own
+    return found
 
 
 def summary(facts: Facts, now: datetime, *, name: Naming = by_uid) -> str:
@@ -206,6 +224,11 @@ def _because(note: str) -> str:
 
 def _list(names: list[str]) -> str:
     return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}" if names else "nothing"
+
+
+def _few(names: tuple[str, ...]) -> str:
+    more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+    return "; ".join(names[:3]) + more
 
 
 def _it(names: list[str]) -> str:

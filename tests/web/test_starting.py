@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from fixtures_postgres import Database
-from fixtures_web import CAST, Service, running
+from fixtures_web import CAST, Service, make_train, make_trains, running
 from shipit.actions import starting
 from shipit.settings import ReleaseKind
 
@@ -88,13 +88,31 @@ async def test_the_kinds_say_what_happens_and_why_one_may_not(service: Service) 
     beta, day = (await service.by("promoter").get("/api/release-kinds")).json()
     assert (beta["wants"], beta["has_build"]) == (["version", "revision"], True)
     assert beta["last"] == {"uid": "firefox-147.0b3-build1", "version": "147.0b3", "build": 1}
-    assert "signed by 2 of relman" in beta["steps"]
+    assert "Signoff for Push, by 2 of relman" in beta["steps"]
     assert beta["why_not"] == (
         "this needs project:shipit:pipeline/firefox/push, project:shipit:pipeline/firefox/ship"
     )
     assert (day["wants"], day["has_build"], day["last"]) == (["version"], False, None)
+    assert day["steps"] == [], "the calendar was not read: nobody knows which merges there are"
     mine = (await service.by("engineer").get("/api/release-kinds")).json()
     assert [kind["why_not"] for kind in mine] == ["", ""]
+
+
+async def test_what_a_kind_says_before_is_what_happens_then(service: Service) -> None:
+    trains = [make_train("nightly", channel="nightly", major=148), make_train("beta", major=147)]
+    await service.feed(trains=make_trains(*trains))
+    for name, more in (("beta", {}), ("merge day", {"version": "149", "revision": ""})):
+        kind = next(
+            each
+            for each in (await service.by("engineer").get("/api/release-kinds")).json()
+            if each["name"] == name
+        )
+        uid = (await start(service, kind=name, **more)).json()["uid"]
+        shown = (await service.client.get(f"/api/releases/{uid}")).json()
+        assert [words.split(", by ")[0] for words in kind["steps"]] == [
+            each["title"] for each in shown["steps"]
+        ]
+        assert len(kind["steps"]) > 2
 
 
 def test_kinds_that_could_never_be_started_are_told_when_the_service_starts() -> None:

@@ -17,6 +17,7 @@ from shipit.actions.stops import next_build
 from shipit.errors import InvalidInput, Missing, ShipitError
 from shipit.pipeline.definition import InvalidDefinition
 from shipit.pipeline.templates import TEMPLATES, make
+from shipit.pipeline.types import StepDefinition
 from shipit.settings import ReleaseKind
 from shipit.storage import pipelines
 from shipit.storage.pipelines import Stored
@@ -42,7 +43,8 @@ class KindView(msgspec.Struct, frozen=True, kw_only=True):
     """A kind of release, for whoever would start one.
 
     wants: what they must say. version: as the calendar has it, where it does. steps: what happens, in order
-    and in words. has_build: whether it gets a build number. why_not: why they may not, empty when they may.
+    and in words; empty while the calendar that says it was not read. has_build: whether it gets a build
+    number. why_not: why they may not, empty when they may.
     """
 
     name: str
@@ -134,7 +136,9 @@ async def _next(connection: Connection, by: Actor, product: str, version: str) -
 
 
 async def _view(connection: Connection, kind: ReleaseKind, trains: Sequence[Train], by: Actor) -> KindView:
-    made = acts.checked(make(kind.template, _values(kind, _sample(kind))), lambda url: None)
+    calendar = _calendar(kind, trains)
+    made = acts.checked(make(kind.template, _values(kind, {**_sample(kind), **calendar})), lambda url: None)
+    is_known = kind.template != MERGE_DAY or "merges" in calendar or "merges" in kind.values
     last = await pipelines.last_of(connection, kind.product, kind.template)
     lacking = [step.phase for step in made.steps if not may_act(by, kind.product, step.phase)]
     return KindView(
@@ -144,19 +148,19 @@ async def _view(connection: Connection, kind: ReleaseKind, trains: Sequence[Trai
         product=kind.product,
         train=kind.train,
         wants=_wants(kind),
-        version=str(_calendar(kind, trains).get("version", "")),
-        steps=tuple(_words(step.kind or "", step.description, step.parameters) for step in made.steps),
+        version=str(calendar.get("version", "")),
+        steps=tuple(_words(step) for step in made.steps) if is_known else (),
         has_build=_has_build(kind),
         last=None if last is None else Last(uid=last[0], version=last[1], build=last[2]),
         why_not=_refusal(kind.product, lacking) if by.person else "log in to start a release",
     )
 
 
-def _words(kind: str, description: str, parameters: Mapping[str, Any]) -> str:
-    if kind != "signoff":
-        return description
-    named = [[f"{count} of {name}" for name, count in one.items()] for one in parameters["policy"]]
-    return f"signed by {', or by '.join(' and '.join(one) for one in named)}"
+def _words(step: StepDefinition) -> str:
+    if step.kind != "signoff":
+        return step.description
+    named = [[f"{count} of {name}" for name, count in one.items()] for one in step.parameters["policy"]]
+    return f"{step.description}, by {', or by '.join(' and '.join(one) for one in named)}"
 
 
 def _refusal(product: str, phases: Sequence[str]) -> str:

@@ -84,7 +84,8 @@ MERGE_VALUES: dict[str, Any] = {
 
 
 class Phase(msgspec.Struct, frozen=True):
-    """A phase of a release. signed: only after a signoff. tested: QA ticks it off before anything later.
+    """A phase of a release; title: as people call it. signed: only after a signoff. tested: QA ticks it off
+    before anything later.
 
     rollback: how it is taken back, in a sentence; undo: what people do for that, one after another.
     """
@@ -95,6 +96,11 @@ class Phase(msgspec.Struct, frozen=True):
     rollback: str = ""
     undo: tuple[str, ...] = ()
     reaches_users: bool = False
+
+    @property
+    def title(self) -> str:
+        """ "Ship RC" of "ship_rc"."""
+        return self.name.capitalize().replace("_rc", " RC").replace("_", " ")
 
 
 class Template(msgspec.Struct, frozen=True):
@@ -168,26 +174,26 @@ def release_steps(phases: tuple[Phase, ...], values: Values) -> list[Step]:
     group = ""
     if "train" in values:
         wanted = {"train": values["train"], **({"major": values["major"]} if "major" in values else {})}
-        made.append(_step("uplifts", "uplifts", wanted, [], "approved uplifts have landed", phases[0]))
+        made.append(_step("uplifts", "uplifts", wanted, [], "Approved uplifts have landed", phases[0]))
         before = ["uplifts"]
     for phase in phases:
         if phase.signed:
             name = f"sign_{phase.name}"
-            subject = f"{phase.name} {values['product']} {values['version']} build {values['build']}"
+            subject = f"{phase.title}: {values['product']} {values['version']} build {values['build']}"
             parameters = {
                 "policy": values["signers"],
                 "subject": subject,
                 # What the phase before put out; done again, it must be signed again.
                 "digest": {"$output": f"{group}.digest"} if group else values["revision"],
             }
-            made.append(_step(name, "signoff", parameters, before, f"signed: {subject}", phase))
+            made.append(_step(name, "signoff", parameters, before, f"Signoff for {phase.title}", phase))
             before = [name]
         made.append(_group(phase, values, before))
         before, group = [phase.name], phase.name
         if phase.tested and values.get("qa"):
             name = f"qa_{phase.name}"
-            asked = {"instructions": f"test what {phase.name} made", "group": values["qa"]}
-            made.append(_step(name, "manual", asked, before, "tested by QA", phase))
+            asked = {"instructions": f"Test what {phase.title} made.", "group": values["qa"]}
+            made.append(_step(name, "manual", asked, before, f"QA after {phase.title}", phase))
             before = [name]
     if "rollout" in values:
         made.append(_rollout(values, before, phases[-1]))
@@ -199,13 +205,13 @@ def merge_steps(values: Values) -> list[Step]:
     phase = MERGE
     subject = f"merge day of {values['product']}, main becomes {values['version']}"
     parameters = {"policy": values["signers"], "subject": subject}
-    made = [_step("sign", "signoff", parameters, [], f"signed: {subject}", phase)]
+    made = [_step("sign", "signoff", parameters, [], "Signoff for the merge day", phase)]
     for merge in values["merges"]:
         name = merge["behavior"]
         payload = {**values["hook"].get("payload", {}), "behavior": name, "version": values["version"]}
         hook = {**values["hook"], "payload": payload}
         before = list(merge.get("after", ())) or ["sign"]
-        step = _step(name, "taskcluster", {"hook": hook}, before, name.replace("-", " "), phase)
+        step = _step(name, "taskcluster", {"hook": hook}, before, name.replace("-", " ").capitalize(), phase)
         made.append({**step, **({"not_before": values["at"]} if "at" in values else {})})
     return made
 
@@ -239,12 +245,12 @@ def _rollback(phase: Phase, values: Values) -> dict[str, Any]:
     rollout = values.get("rollout", {})
     if phase.reaches_users and {"product", "channel"} <= set(rollout):
         where = {"product": rollout["product"], "channel": rollout["channel"]}
-        words = f"updates of {rollout['channel']} are shut off"
+        words = f"Shut off the updates of {rollout['channel']}"
         steps.append(_step("shutoff", "shutoff", where, [], words, phase))
         before = ["shutoff"]
     for number, task in enumerate(phase.undo, start=1):
         name = f"undo_{number}"
-        steps.append(_step(name, "manual", {"instructions": task}, before, task, phase))
+        steps.append(_step(name, "manual", {"instructions": task}, before, task[0].upper() + task[1:], phase))
         before = [name]
     return {"description": phase.rollback, "steps": steps}
 
@@ -279,7 +285,7 @@ def _group(phase: Phase, values: Values, before: list[str]) -> Step:
     parameters: dict[str, Any] = {"hook": {**hook, "payload": payload}}
     if "cancel_hook" in values:
         parameters["cancel_hook"] = values["cancel_hook"]
-    made = _step(phase.name, "taskcluster", parameters, before, f"task group of {phase.name}", phase)
+    made = _step(phase.name, "taskcluster", parameters, before, phase.title, phase)
     if "phase_hours" in values:
         made["timeout_seconds"] = values["phase_hours"] * 3600
     return made
@@ -296,7 +302,7 @@ def _rollout(values: Values, before: list[str], phase: Phase) -> Step:
         "rollout",
         {**parameters, "signers": values["signers"]},
         before,
-        f"{told} % are offered it",
+        f"Offer it to {told} %",
         phase,
     )
     return {**made, "rollback": phase.rollback}

@@ -25,9 +25,9 @@ from shipit.settings import Bugzilla, Decisions, Secret, Settings
 from shipit.settings import Phabricator as PhabricatorSettings
 from shipit.storage import bugs, pool, trains
 from shipit.trains.types import Moment, Stage, Train
-from shipit.uplift.compare import series_digest
 from shipit.uplift.report import BugReport, BugsReport, RequestReport, TrainReport, TrainsReport
 from shipit.uplift.requests import requests_of
+from shipit.uplift.round_plan import series_digest
 from shipit.uplift.types import Bug
 from shipit.uplift.verdicts import Verdict, Wanted
 from shipit.world.phabricator_state import Revision

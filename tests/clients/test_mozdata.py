@@ -27,8 +27,8 @@ from shipit.uplift.analysis import (
     Failed,
     MozdataAnalysis,
     PatchFacts,
+    ReadPatch,
     UpliftReading,
-    as_libmozdata,
     assemble,
 )
 from shipit.uplift.sizes import is_test, languages, read_diff
@@ -56,6 +56,20 @@ CANNOT = {
     for what in ("code_churn", "developer_familiarity", "reviewer_familiarity")
     for span in ("overall", "last_3_releases")
 }
+
+
+def as_libmozdata(read: ReadPatch, facts: PatchFacts) -> dict[str, Any]:
+    """A patch under libmozdata's keys; those of churn and familiarity cannot agree (CANNOT)."""
+    return {
+        "source": "mercurial" if read.kind is PatchSource.COMMIT else read.kind.value,
+        "url": read.url,
+        "changes_size": facts.size(tests=False).lines,
+        "test_changes_size": facts.size(tests=True).lines,
+        "changes_add": facts.size().added,
+        "changes_del": facts.size().deleted,
+        "languages": list(read.languages),
+        "modules_num": len(read.modules),
+    } | dict.fromkeys(CANNOT)
 
 
 # --- recorded bugs --------------------------------------------------------------------------------------

@@ -14,6 +14,7 @@ from mohawk.util import calculate_payload_hash
 from taskcluster import createTemporaryCredentials
 
 from shipit.clients.http import CallCounter
+from shipit.clients.task_groups import TaskGroups
 from shipit.clients.taskcluster import Credentials, HawkFailed, HawkNone, HawkSuccess, Taskcluster
 from shipit.errors import Missing, Refused, Unavailable
 from shipit.world.server import Trouble, served
@@ -163,12 +164,11 @@ async def test_temporary_credentials_are_judged(
 
 async def test_a_mail_goes_out_once(client: Taskcluster, fake: FakeTaskcluster, calls: CallCounter) -> None:
     mail = ("ann@example.com", "Uplift of bug 1\r\nBcc: x", "It **conflicts**.")
-    assert await client.mail(*mail, link=("Open", "https://shipit.example")) is True
-    assert await client.mail(*mail, link=("Open", "https://shipit.example")) is False
+    assert await client.mail(*mail) is True
+    assert await client.mail(*mail) is False
     assert [(one.address, one.subject) for one in fake.mails] == [
         ("ann@example.com", "Uplift of bug 1 Bcc: x")
     ]
-    assert fake.mails[0].link == ("Open", "https://shipit.example")
     assert calls.by_service() == {"Taskcluster": 2}
 
 
@@ -207,15 +207,19 @@ async def test_secrets_are_read_or_missing(client: Taskcluster, fake: FakeTaskcl
         await client.secret("other/x")
 
 
-async def test_a_hook_is_fired_once_and_its_task_is_known(client: Taskcluster, fake: FakeTaskcluster) -> None:
+async def test_a_hook_is_fired_once_and_its_task_is_known(
+    session: aiohttp.ClientSession, fake: FakeTaskcluster
+) -> None:
+    client = TaskGroups(session, fake.url, Credentials(BOT, TOKEN))
     fake.add_hook("project-releng", "bot")
-    task = await client.trigger_hook("project-releng", "bot", {"bug": 1})
-    assert task is not None
-    assert await client.task_state(task) == "pending"
-    assert await client.task_state("NfpE4jmuRlWhodwP6X6rYw") is None
+    made = await client.make_by_hook("project-releng", "bot", {"bug": 1})
+    assert made is not None
+    task = await client.task(made.task_id)
+    assert task is not None and task.state == "pending"
+    assert await client.task("NfpE4jmuRlWhodwP6X6rYw") is None
     fake.fail(Trouble.DROP, containing="trigger")
     with pytest.raises(Unavailable):
-        await client.trigger_hook("project-releng", "bot", {})
+        await client.make_by_hook("project-releng", "bot", {})
     assert fake.count("trigger") == 2
 
 

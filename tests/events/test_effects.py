@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from fake_taskcluster import SLUG
 from shipit.events.effects import (
     LONGEST_WAIT,
     REFUSALS,
@@ -26,7 +27,7 @@ from shipit.events.effects import (
     is_worth_again,
     settle,
 )
-from shipit.events.slugs import SLUG, task_id
+from shipit.events.slugs import task_id
 from shipit.events.states import EFFECT_MOVES, EVENT_MOVES, EffectState, EventState, drawing
 
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)

@@ -17,7 +17,7 @@ import pytest
 from aiohttp import ClientSession, web
 
 from event_builders import CENTRAL, GROUP, REVISION, commit, delivery, published, resolved
-from fake_taskcluster import FakeConduit, FakeTaskcluster, group_row, served
+from fake_taskcluster import SLUG, FakeConduit, FakeTaskcluster, group_row, served
 from fixtures_postgres import Database as Scratch
 from shipit.clients.differential import Differential
 from shipit.clients.hooks import Hooks, takes_task_id
@@ -25,7 +25,6 @@ from shipit.clients.http import open_session
 from shipit.errors import ShipitError
 from shipit.events.originals import all_routes, default_hooks
 from shipit.events.routes import Route, parse_routes
-from shipit.events.slugs import SLUG
 from shipit.events.types import Delivery
 from shipit.listener.book import RouteBook
 from shipit.listener.dispatcher import Pace

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from shipit.trains.merge_day import carry, handovers
+from shipit.trains.merge_day import carry
 from shipit.trains.types import Aim, Stage, Train
 
 NOW = datetime(2026, 11, 9, 12, tzinfo=UTC)
@@ -118,17 +118,6 @@ def test_two_products_do_not_mix() -> None:
     assert found is not None and found[0] == "comm-release"
     found = moved(aim("beta", 147), *comm, *AFTER)
     assert found is not None and found[0] == "release"
-
-
-def test_handovers_tell_what_rides_from_where_to_where() -> None:
-    assert [(one.major, one.from_train, one.to_train) for one in handovers(BEFORE, AFTER, NOW)] == [
-        (148, "nightly", "beta"),
-        (147, "beta", "release"),
-    ]
-    assert handovers(BEFORE, AFTER, NOW)[0].reason == (
-        "nightly moved on to 149: what it had of 148 rides on beta"
-    )
-    assert handovers(BEFORE, BEFORE, NOW) == handovers((), AFTER, NOW) == handovers(AFTER, BEFORE, NOW) == ()
 
 
 def test_each_request_is_moved_alone_and_asking_again_moves_nothing() -> None:

@@ -25,7 +25,7 @@ from uplift_builders import (
 )
 
 from shipit.uplift.requests import requests_of
-from shipit.uplift.series import Rules, Wants, missing_parents, stack_of, wants
+from shipit.uplift.series import Rules, Wants, stack_of, wants
 from shipit.uplift.types import Request, RequestState
 
 BETA = trains("beta")
@@ -47,13 +47,6 @@ def test_a_bug_that_never_carried_a_flag_wants_nothing() -> None:
 def test_a_bug_wants_its_flagged_revisions_raw_patches_and_unmapped_hashes() -> None:
     story = "attach D1\nattach D2\nattach 7 patch\ndev sets D1 beta?\ndev sets 7 beta?\nsheriff merges A"
     assert wants(bug(story), BETA) == Wants(frozenset({1}), frozenset({hg("A")[:12]}), frozenset({7}))
-
-
-def test_parents_are_wanted_until_the_stack_ends() -> None:
-    known = revisions(revision(3, on=(2,)))
-    assert missing_parents(known) == {2}
-    assert missing_parents(known | revisions(revision(2, on=(1,)))) == {1}
-    assert missing_parents(known | revisions(revision(2))) == frozenset()
 
 
 # --- which patch --------------------------------------------------------------------------------------

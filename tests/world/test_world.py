@@ -14,7 +14,7 @@ from shipit.clients.bugzilla import Bugzilla, Unreadable
 from shipit.clients.http import open_session
 from shipit.clients.lando import Lando
 from shipit.clients.phabricator import Phabricator
-from shipit.clients.taskcluster import Taskcluster
+from shipit.clients.task_groups import TaskGroups
 from shipit.errors import Missing, Unavailable
 from shipit.uplift.types import Bug
 from shipit.world.server import Trouble
@@ -49,7 +49,7 @@ async def test_every_service_answers_the_real_client(world: World, session: aioh
     bugzilla = Bugzilla(session, world.bugzilla.url, world.bugzilla.key_for(ANN))
     assert await bugzilla.whoami() == ANN
     assert await Phabricator(session, world.phabricator.url, token).whoami() == "ann"
-    assert await Taskcluster(session, world.taskcluster.url).task_state("AAAAAAAAQ4uidTvc8O-DmQ") is None
+    assert await TaskGroups(session, world.taskcluster.url).task("AAAAAAAAQ4uidTvc8O-DmQ") is None
     assert await Lando(session, world.lando.url).git_of("a" * 40) is None
     with pytest.raises(Missing):
         await Balrog(session, world.balrog.url).rule(1)

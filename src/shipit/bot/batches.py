@@ -16,7 +16,6 @@ from shipit.bot.reporting import bug_report, requests_for
 from shipit.bot.trying import try_all
 from shipit.errors import ShipitError
 from shipit.merge.types import Outcome
-from shipit.uplift.compare import OPEN, Step, Task, newly_fails
 from shipit.uplift.mail import Mail, request_of_key
 from shipit.uplift.report import (
     BugsReport,
@@ -28,6 +27,7 @@ from shipit.uplift.report import (
     Trial,
     TrialsReport,
 )
+from shipit.uplift.round_plan import OPEN, Step, Task, newly_fails
 from shipit.uplift.types import Request
 
 # Bugs read, tried and reported together: small enough to lose little, large enough for few calls.

@@ -18,9 +18,9 @@ from shipit.errors import ShipitError
 from shipit.merge.conflict_view import ConflictView
 from shipit.merge.interdiff import InterdiffView, PatchInterdiff, compare_diffs, sentence
 from shipit.merge.types import SeriesResult
-from shipit.uplift.compare import series_digest
 from shipit.uplift.evidence_parts import CONFLICT, INTERDIFF
 from shipit.uplift.report import DetailReport, Known, Wish
+from shipit.uplift.round_plan import series_digest
 from shipit.uplift.told import conflict_key, interdiff_key
 from shipit.uplift.types import PatchRef, PatchSource, Request
 from shipit.uplift.wording import version_of

@@ -13,10 +13,10 @@ from shipit.bot.doors import Doors
 from shipit.bot.reading import ReadBug
 from shipit.errors import ShipitError
 from shipit.merge.types import SeriesResult
-from shipit.uplift.compare import newly_fails
 from shipit.uplift.mail import Mail, Place, conflict_mail, mail_key, since_of
 from shipit.uplift.people import concerned
 from shipit.uplift.report import KnownTrial, MailReport, Trial
+from shipit.uplift.round_plan import newly_fails
 from shipit.uplift.types import Request, RequestState
 
 # Nobody is waiting for what was rejected.

@@ -11,8 +11,8 @@ from shipit.bot.outlook import Outlook
 from shipit.bot.progress import Round
 from shipit.bot.reading import numbers_of, reading_digest, revisions_of
 from shipit.bot.searching import Seen
-from shipit.uplift.compare import Step, Task, plan
 from shipit.uplift.report import Known, KnownBug, KnownRequest, Wish
+from shipit.uplift.round_plan import Step, Task, plan
 
 # Wishes for which a bug is read anew; what others ask for is made of what is known.
 READ_FOR = frozenset(("trial", "bug"))

@@ -13,9 +13,9 @@ import structlog
 
 from shipit.bot.aftermath import Aftermath
 from shipit.bot.doors import Doors
-from shipit.uplift.compare import Step, Task
 from shipit.uplift.mail import Mail
 from shipit.uplift.report import Known
+from shipit.uplift.round_plan import Step, Task
 
 log = structlog.get_logger()
 

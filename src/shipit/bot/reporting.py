@@ -14,11 +14,11 @@ from shipit.bot.carrying import Aimed, aimed
 from shipit.bot.reading import ReadBug, reading_digest
 from shipit.trains.types import Train
 from shipit.uplift.analysis import Analysis, Failed, PatchFacts
-from shipit.uplift.compare import series_digest
 from shipit.uplift.landings import standing_on_main
 from shipit.uplift.needinfos import needinfos
 from shipit.uplift.people import Deed, Undone, contributors, deeds
 from shipit.uplift.report import BugReport, Contributor, KnownBug, RequestReport, Trial
+from shipit.uplift.round_plan import series_digest
 from shipit.uplift.types import RequestState
 
 SOURCE = "bugzilla"

@@ -23,8 +23,8 @@ from shipit.bot.planning import bug_of, planned
 from shipit.bot.progress import Round, RoundResult, Trouble
 from shipit.bot.searching import Seen, decided_since, look, search
 from shipit.errors import ShipitError
-from shipit.uplift.compare import Step, Task
 from shipit.uplift.report import BugsReport, Known, RoundReport, TrainsReport, Wish
+from shipit.uplift.round_plan import Step, Task
 
 __all__ = ["LEASE", "RoundResult", "Trouble", "run_look", "run_round"]
 

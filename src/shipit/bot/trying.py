@@ -13,8 +13,8 @@ from shipit.bot.patches import Diffs, nothing_to_try, to_try
 from shipit.errors import ShipitError
 from shipit.merge.series import Request as Attempt
 from shipit.merge.types import Outcome, Patch, PatchResult, SeriesResult
-from shipit.uplift.compare import series_digest
 from shipit.uplift.report import Trial
+from shipit.uplift.round_plan import series_digest
 from shipit.uplift.types import Request
 
 # Phabricator gives one diff for each call.

@@ -19,7 +19,7 @@ from shipit.bot.watching import watch as watch_rounds
 from shipit.cli.opening import bot_doors, read_settings
 from shipit.cli.serve import configure_logging
 from shipit.settings import Settings
-from shipit.uplift.compare import Task
+from shipit.uplift.round_plan import Task
 
 shape_option = click.option(
     "--format", "shape", type=click.Choice(["text", "json"]), default="text", show_default=True

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MPL-2.0
-"""Lando's map between git and Mercurial names of the same commit."""
+"""Lando's map from Mercurial names of commits to git's."""
 
 from __future__ import annotations
 
@@ -38,40 +38,35 @@ class Lando:
         self._root = checked_url("lando.url", url).removesuffix("/api") + "/api"
         self._repository = repository
         self._door = Door(session, SERVICE, calls=calls, timeout=timeout, now=now)
-        self._known: dict[tuple[str, str], str] = {}
+        self._known: dict[str, str] = {}
         self._gate = asyncio.Semaphore(AT_ONCE)
 
     async def git_of(self, hg: str) -> str | None:
-        """The git name of a Mercurial commit; None when the map has none (yet)."""
-        return await self._mapped("hg2git", "git_hash", hg)
+        """The git name of a Mercurial commit; None when the map has none (yet).
 
-    async def hg_of(self, git: str) -> str | None:
-        """The Mercurial name of a git commit; None when the map has none (yet)."""
-        return await self._mapped("git2hg", "hg_hash", git)
+        Only answers found are remembered: a commit of this minute is in the map the next.
+        """
+        if not re.fullmatch(r"[0-9a-f]{7,40}", hg):
+            raise InvalidInput("commit", expected="7 to 40 lower-case hexadecimal digits", got=hg)
+        if hg in self._known:
+            return self._known[hg]
+        async with self._gate:
+            url = f"{self._root}/hg2git/{self._repository}/{hg}"
+            answer = await self._door.ask("GET", url, limit=MAX_ANSWER)
+        if answer.status == 404:
+            return None
+        body = answer.json() if answer.status == 200 else None
+        found = body.get("git_hash") if isinstance(body, dict) else None
+        if not isinstance(found, str) or not _HASH.fullmatch(found):
+            raise Unavailable(SERVICE, f"answered with {answer.status} and no git_hash")
+        if set(found) == {"0"}:
+            return None
+        if len(self._known) >= MOST_REMEMBERED:
+            self._known.clear()
+        self._known[hg] = found
+        return found
 
     async def gits_of(self, hgs: Iterable[str]) -> dict[str, str | None]:
         """`git_of` for many, a few at a time."""
         wanted = list(dict.fromkeys(hgs))
         return dict(zip(wanted, await asyncio.gather(*(self.git_of(one) for one in wanted)), strict=True))
-
-    async def _mapped(self, direction: str, field: str, commit: str) -> str | None:
-        """Only answers found are remembered: a commit of this minute is in the map the next."""
-        if not re.fullmatch(r"[0-9a-f]{7,40}", commit):
-            raise InvalidInput("commit", expected="7 to 40 lower-case hexadecimal digits", got=commit)
-        if (direction, commit) in self._known:
-            return self._known[direction, commit]
-        async with self._gate:
-            url = f"{self._root}/{direction}/{self._repository}/{commit}"
-            answer = await self._door.ask("GET", url, limit=MAX_ANSWER)
-        if answer.status == 404:
-            return None
-        body = answer.json() if answer.status == 200 else None
-        found = body.get(field) if isinstance(body, dict) else None
-        if not isinstance(found, str) or not _HASH.fullmatch(found):
-            raise Unavailable(SERVICE, f"answered {direction} with {answer.status} and no {field}")
-        if set(found) == {"0"}:
-            return None
-        if len(self._known) >= MOST_REMEMBERED:
-            self._known.clear()
-        self._known[direction, commit] = found
-        return found

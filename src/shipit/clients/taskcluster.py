@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MPL-2.0
-"""Taskcluster: who signed a request, mail through notify, secrets and hooks."""
+"""Taskcluster: who signed a request, what a client may do, mail through notify, secrets."""
 
 from __future__ import annotations
 
@@ -148,16 +148,8 @@ class Taskcluster:
         except (KeyError, TypeError, ValueError) as error:
             raise Unavailable(SERVICE, "described a client in another shape") from error
 
-    async def mail(
-        self,
-        address: str,
-        subject: str,
-        content: str,
-        *,
-        link: tuple[str, str] | None = None,
-        reply_to: str | None = None,
-    ) -> bool:
-        """Send a mail. content: Markdown; link: (text, URL). False when the same mail went out before.
+    async def mail(self, address: str, subject: str, content: str) -> bool:
+        """Send a mail. content: Markdown. False when the same mail went out before.
 
         Repeating is safe: notify sends an identical mail once. Raises Refused for an address that wants none.
         """
@@ -169,10 +161,6 @@ class Taskcluster:
             "content": content,
             "template": "simple",
         }
-        if link is not None:
-            question["link"] = {"text": link[0], "href": link[1]}
-        if reply_to is not None:
-            question["replyTo"] = reply_to
         return await self._call(lambda: self._notify.email(question)) is not None
 
     async def secret(self, name: str) -> dict[str, Any]:
@@ -182,23 +170,6 @@ class Taskcluster:
         if not isinstance(secret, dict):
             raise Unavailable(SERVICE, f"secret {name!r} is no object")
         return secret
-
-    async def trigger_hook(self, group: str, hook: str, payload: Mapping[str, Any]) -> str | None:
-        """The id of the task made; None when the hook made none. Asked once: a second call fires twice."""
-        answer = await self._call(
-            lambda: self._hooks.triggerHook(group, hook, dict(payload)), is_idempotent=False
-        )
-        task = answer.get("taskId")
-        return None if task is None else str(task)
-
-    async def task_state(self, task: str) -> str | None:
-        """A task's state ("pending", "completed"…); None when there is no such task."""
-        try:
-            answer = await self._call(lambda: self._queue.status(task))
-        except Missing:
-            return None
-        status = answer.get("status")
-        return str(status.get("state")) if isinstance(status, dict) else None
 
     async def _call(self, ask: Callable[[], Awaitable[Any]], *, is_idempotent: bool = True) -> Any:
         attempts = self._attempts if is_idempotent else 1

@@ -5,10 +5,6 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import re
-
-SLUG = re.compile(r"[A-Za-z0-9_-]{8}[Q-T][A-Za-z0-9_-][CGKOSWaeimquy26-][A-Za-z0-9_-]{10}[AQgw]")
-"""What Taskcluster takes for a task id."""
 
 
 def task_id(*words: str | int) -> str:

@@ -7,33 +7,7 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 
 from shipit.trains.schedule import LADDER
-from shipit.trains.types import Aim, Carried, Handover, Stage, Train
-
-
-def handovers(before: Iterable[Train], after: Iterable[Train], now: datetime) -> tuple[Handover, ...]:
-    """Which versions changed trains between two readings, e.g. 147 from nightly to beta.
-
-    What had landed on the first train rides on with its version, without anybody asking.
-    """
-    now_on = _by_name(after)
-    moved = []
-    for train in before:
-        own = now_on.get(train.name)
-        if train.major is None or own is None or own.major is None or own.major <= train.major:
-            continue
-        heir = _heir(own, train.major, now_on.values())
-        if heir is not None and heir.major == train.major:
-            moved.append(
-                Handover(
-                    major=train.major,
-                    from_train=train.name,
-                    to_train=heir.name,
-                    at=now,
-                    reason=f"{train.name} moved on to {own.major}: what it had of {train.major} rides on "
-                    f"{heir.name}",
-                )
-            )
-    return tuple(moved)
+from shipit.trains.types import Aim, Carried, Stage, Train
 
 
 def carry(requests: Iterable[Aim], trains: Iterable[Train], now: datetime) -> tuple[Carried, ...]:

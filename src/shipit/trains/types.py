@@ -163,16 +163,6 @@ class Failure(msgspec.Struct, frozen=True, kw_only=True):
     reason: str
 
 
-class Handover(msgspec.Struct, frozen=True, kw_only=True):
-    """On merge day a train handed its version to the next one."""
-
-    major: int
-    from_train: str
-    to_train: str
-    at: datetime
-    reason: str
-
-
 class Aim(msgspec.Struct, frozen=True, kw_only=True):
     """What an open request asks for: a version, on the train that carried it. None: not yet aimed."""
 

@@ -6,7 +6,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Any
 
 import msgspec
 
@@ -240,35 +239,6 @@ def window_start(releases: Iterable[datetime], *, before: datetime, count: int) 
     """When the last `count` releases before a moment began; None when fewer are known."""
     earlier = sorted({at for at in releases if at < before}, reverse=True)
     return earlier[count - 1] if 0 < count <= len(earlier) else None
-
-
-def bake_time(patch: PatchFacts, now: datetime) -> timedelta | None:
-    """How long a patch has been on main; None while it is not there."""
-    return None if patch.landed_at is None else now - patch.landed_at
-
-
-def as_libmozdata(read: ReadPatch, facts: PatchFacts) -> dict[str, Any]:
-    """A patch under the keys the original's dashboard knows.
-
-    The churn and familiarity keys count each commit once, where libmozdata counts it once per file.
-    """
-    recent = facts.recent
-    return {
-        "source": "mercurial" if read.kind is PatchSource.COMMIT else read.kind.value,
-        "url": read.url,
-        "changes_size": facts.size(tests=False).lines,
-        "test_changes_size": facts.size(tests=True).lines,
-        "changes_add": facts.size().added,
-        "changes_del": facts.size().deleted,
-        "languages": list(read.languages),
-        "modules_num": len(read.modules),
-        "code_churn_overall": facts.overall.commits,
-        "developer_familiarity_overall": facts.overall.by_author,
-        "reviewer_familiarity_overall": facts.overall.by_reviewers,
-        "code_churn_last_3_releases": recent.commits if recent else None,
-        "developer_familiarity_last_3_releases": recent.by_author if recent else None,
-        "reviewer_familiarity_last_3_releases": recent.by_reviewers if recent else None,
-    }
 
 
 def _contributors(

@@ -70,13 +70,6 @@ def wants(bug: Bug, trains: Iterable[Train], rules: Rules = RULES) -> Wants:
     return Wants(frozenset(revisions), hashes, frozenset(raw))
 
 
-def missing_parents(revisions: Mapping[int, Revision]) -> frozenset[int]:
-    """Parents of known revisions that nobody fetched yet; empty at the end of every stack."""
-    if len(revisions) >= STACK_MAX:
-        return frozenset()
-    return frozenset(parent for one in revisions.values() for parent in one.parents) - revisions.keys()
-
-
 def revision_number(attachment: Attachment, rules: Rules = RULES) -> int | None:
     """The revision an attachment stands for, None when it is a patch or anything else."""
     match = re.fullmatch(rules.revision_file, attachment.file_name)

@@ -102,8 +102,3 @@ where bug = %(bug)s and closed_at is null
 -- name: bug_of
 select r.bug, b.revision_no from requests r join bugs b on b.id = r.bug
 where r.uid = %(uid)s and (%(see_restricted)s or not b.is_restricted)
-
--- name: requests_on
--- The open requests of a bug on the train of one branch.
-select r.uid, r.train, r.series_digest, r.series from requests r join trains t on t.name = r.train
-where r.bug = %(bug)s and t.branch = %(branch)s and r.closed_at is null order by r.uid

@@ -13,8 +13,8 @@ import msgspec
 
 from shipit.errors import InvalidInput
 from shipit.storage.compat import Analysis
-from shipit.uplift.compare import series_digest
 from shipit.uplift.report import BugReport, Contributor, RequestReport
+from shipit.uplift.round_plan import series_digest
 from shipit.uplift.types import Flag, Form, PatchRef, PatchSource, Request, RequestState
 from shipit.web.compat.shapes import (
     BugBody,

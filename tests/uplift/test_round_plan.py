@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MPL-2.0
-"""Known against seen: a failing Bugzilla empties nothing, and only what changed is done again."""
+"""The plan of a round: only what changed is done again, and a conflict is news once."""
 
 from __future__ import annotations
 
@@ -8,24 +8,19 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from uplift_builders import BUG, START, bug, revision, revisions, trains
 
 from shipit.merge.types import Outcome, SeriesResult
-from shipit.uplift.compare import (
-    Change,
+from shipit.uplift.report import HIDDEN, KnownBug, KnownRequest, KnownTrial
+from shipit.uplift.requests import requests_of
+from shipit.uplift.round_plan import (
     Step,
     Task,
-    bug_digest,
-    compare,
     newly_fails,
     plan,
     series_digest,
     why_try,
 )
-from shipit.uplift.report import HIDDEN, KnownBug, KnownRequest, KnownTrial
-from shipit.uplift.requests import requests_of
 from shipit.uplift.types import Request, RequestState
 
 NOW = START + timedelta(days=1)
@@ -41,10 +36,6 @@ def read(story: str, **diffs: int) -> tuple[Request, ...]:
         )
     )
     return requests_of(bug(story), TRAINS, revisions=known)
-
-
-def changes(*those: Any, **more: Any) -> list[tuple[str, str]]:
-    return [(one.request.train, str(one.change)) for one in compare(*those, **more)]
 
 
 ASKED = (
@@ -80,73 +71,6 @@ def held_bug(*requests: KnownRequest, **more: Any) -> KnownBug:
     return KnownBug(**(facts | more))
 
 
-# --- requests -----------------------------------------------------------------------------------------
-
-
-def test_what_did_not_change_is_unchanged() -> None:
-    assert changes(read(ASKED), read(ASKED)) == [("beta", "unchanged"), ("release", "unchanged")]
-
-
-def test_what_was_never_seen_is_new() -> None:
-    assert changes((), read(ASKED)) == [("beta", "new"), ("release", "new")]
-
-
-def test_a_decision_is_a_change_of_the_same_request() -> None:
-    found = compare(read(ASKED), read(ASKED + "\nrelman sets D1 beta+\nrelman sets D2 beta+"))
-    assert (found[0].change, found[0].reason) == (Change.CHANGED, "requested → approved")
-
-
-def test_a_new_diff_is_a_change_of_the_same_request() -> None:
-    found = compare(read(ASKED), read(ASKED, D2=77))
-    assert [(one.change, one.reason) for one in found] == [(Change.CHANGED, "the patches changed")] * 2
-
-
-def test_b9_an_unavailable_train_keeps_every_request_untouched() -> None:
-    """The original read an HTTP error as "no bugs" and deleted them all."""
-    known = read(ASKED)
-    found = compare(known, (), unavailable={"beta", "release"})
-    assert [one.change for one in found] == [Change.KEPT, Change.KEPT]
-    assert [one.request for one in found] == list(known)
-    one_down = compare(known, read("attach D1"), unavailable={"beta"})
-    assert [(one.request.train, one.change, one.request.state) for one in one_down] == [
-        ("beta", Change.KEPT, "requested"), ("release", Change.CLEARED, "cleared"),
-    ]  # fmt: skip
-
-
-def test_nothing_read_of_an_unavailable_train_is_taken_as_news() -> None:
-    assert compare((), read(ASKED), unavailable={"beta", "release"}) == ()
-
-
-def test_a_flag_that_is_gone_makes_the_request_cleared_not_vanished() -> None:
-    (one, _) = compare(read(ASKED), read("attach D1"))
-    assert (one.change, one.request.state) == (Change.CLEARED, RequestState.CLEARED)
-    again = compare([one.request], ())
-    assert [found.change for found in again] == [Change.UNCHANGED], "cleared once is cleared"
-
-
-def test_when_other_patches_carry_the_flag_old_and_new_name_each_other() -> None:
-    fewer = read("attach D1\ndev sets D1 beta?")
-    more = read("attach D1\nattach D2\ndev sets D1 beta?\ndev sets D2 beta?")
-    new, old = compare(fewer, more)
-    assert (new.change, new.reason) == (
-        Change.NEW, f"continues {fewer[0].uid}: other patches carry the flag now",
-    )  # fmt: skip
-    assert (old.change, old.reason) == (Change.CLEARED, f"continues as {more[0].uid}")
-
-
-@given(st.sets(st.sampled_from(["beta", "release"])), st.sampled_from([ASKED, "attach D1", ""]))
-def test_no_known_request_is_ever_lost(down: set[str], now: str) -> None:
-    known = read(ASKED)
-    found = compare(known, read(now), unavailable=down)
-    assert {one.uid for one in known} <= {one.request.uid for one in found}
-    for one in found:
-        if one.request.train in down:
-            assert one.request in known
-
-
-# --- digests ------------------------------------------------------------------------------------------
-
-
 def test_b3_new_version_added_patch_and_changed_order_are_other_series() -> None:
     (one, _) = read(ASKED)
     (newer, _) = read(ASKED, D2=77)
@@ -154,15 +78,6 @@ def test_b3_new_version_added_patch_and_changed_order_are_other_series() -> None
     turned = msgspec.structs.replace(one, series=tuple(reversed(one.series)))
     assert len({series_digest(each) for each in (one, newer, longer, turned)}) == 4
     assert series_digest(msgspec.structs.replace(one, state=RequestState.APPROVED)) == series_digest(one)
-
-
-def test_a_digest_depends_on_what_was_read_not_on_when() -> None:
-    one = bug(ASKED)
-    later = msgspec.structs.replace(one, read_at=NOW)
-    assert bug_digest(one) == bug_digest(later)
-    assert bug_digest(one) != bug_digest(bug(ASKED + "\ndev says hello"))
-    assert bug_digest(one, {1: revision(1)}) != bug_digest(one, {1: revision(1, diff=2)})
-    assert bug_digest(one, {"a": 1, "b": 2}) == bug_digest(one, {"b": 2, "a": 1})
 
 
 # --- the plan of a round ------------------------------------------------------------------------------

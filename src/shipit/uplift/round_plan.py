@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: MPL-2.0
-"""Compare what the backend knows with what was read now, and plan a round; a failure forgets nothing."""
+"""What a round has to do: which bugs to read, which series to try, and when a conflict is news."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime, timedelta
 from enum import StrEnum
 
@@ -12,7 +12,7 @@ import msgspec
 
 from shipit.merge.types import Outcome
 from shipit.uplift.report import KnownBug, KnownRequest, KnownTrial
-from shipit.uplift.types import Bug, Request, RequestState
+from shipit.uplift.types import Request, RequestState
 
 # A rejected request is tried as well: whoever asks again wants to know, and a trial costs a millisecond.
 OPEN = frozenset({RequestState.REQUESTED, RequestState.APPROVED, RequestState.REJECTED})
@@ -20,26 +20,6 @@ RETRY_AFTER = timedelta(minutes=10)
 # Reading a bug again costs calls; what failed or was lacking then seldom changes without the bug changing.
 READ_AGAIN_AFTER = timedelta(hours=1)
 UNKNOWN = "Bugzilla does not show it to us now: it is restricted there, or gone"
-
-_NEVER = datetime.fromisoformat("1970-01-01T00:00:00+00:00")
-
-
-class Change(StrEnum):
-    """What became of a request since the last round."""
-
-    NEW = "new"
-    CHANGED = "changed"
-    UNCHANGED = "unchanged"
-    CLEARED = "cleared"
-    KEPT = "kept"
-
-
-class Compared(msgspec.Struct, frozen=True, kw_only=True):
-    """One request and what became of it; reason says it for people. request: as it is now."""
-
-    request: Request
-    change: Change
-    reason: str = ""
 
 
 class Task(StrEnum):
@@ -66,45 +46,6 @@ def series_digest(request: Request) -> str:
         f"{one.source}\t{one.name}\t{one.version}\t{one.missing or ''}" for one in request.series
     )
     return hashlib.sha256(said.encode(errors="surrogatepass")).hexdigest()[:24]
-
-
-def bug_digest(bug: Bug, *others: object) -> str:
-    """Of everything a reading depended on: equal digests mean that reading again says the same.
-
-    others: whatever else was read (revisions, hash map, commits, trains' flags), in a fixed order; anything
-    msgspec can take apart. When it was read does not count.
-    """
-    timeless = msgspec.structs.replace(bug, read_at=_NEVER)
-    content = msgspec.to_builtins((timeless, others), str_keys=True, order="deterministic")
-    return hashlib.sha256(repr(content).encode("utf-8", "backslashreplace")).hexdigest()[:24]
-
-
-def compare(
-    known: Sequence[Request], seen: Sequence[Request], *, unavailable: Collection[str] = ()
-) -> tuple[Compared, ...]:
-    """What became of one bug's requests, when the bug itself could be read.
-
-    known: as the backend has them. seen: as `requests_of` reads them now. unavailable: trains for which
-    Bugzilla did not answer or that the schedule does not name now: their known requests stay untouched.
-    """
-    before = {one.uid: one for one in known}
-    now = {one.uid: one for one in seen if one.train not in unavailable}
-    found = []
-    for uid, request in now.items():
-        old = before.get(uid)
-        if old is None:
-            found.append(Compared(request=request, change=Change.NEW, reason=_came(request, known)))
-        elif old == request:
-            found.append(Compared(request=request, change=Change.UNCHANGED))
-        else:
-            found.append(Compared(request=request, change=Change.CHANGED, reason=_differs(old, request)))
-    for uid, old in before.items():
-        if old.train in unavailable:
-            reason = f"{old.train} is unavailable; what was last read stays"
-            found.append(Compared(request=old, change=Change.KEPT, reason=reason))
-        elif uid not in now:
-            found.append(_gone(old, seen))
-    return tuple(found)
 
 
 def plan(
@@ -177,32 +118,3 @@ def _why_read(known: KnownBug | None, changed: datetime | None, now: datetime) -
         return f"its analysis failed: {known.analysis_error}"
     lacking = next((one.request.series_reason for one in known.requests if one.request.series_reason), None)
     return f"a patch was lacking: {lacking}" if lacking else None
-
-
-def _came(request: Request, known: Sequence[Request]) -> str:
-    for old in known:
-        if old.train == request.train and set(old.attachments) & set(request.attachments):
-            return f"continues {old.uid}: other patches carry the flag now"
-    return "asked for the first time"
-
-
-def _differs(old: Request, new: Request) -> str:
-    said = []
-    if old.state is not new.state:
-        said.append(f"{old.state} → {new.state}")
-    if series_digest(old) != series_digest(new):
-        said.append("the patches changed")
-    if old.form != new.form:
-        said.append("the form changed")
-    return ", ".join(said) or "its people or times changed"
-
-
-def _gone(old: Request, seen: Sequence[Request]) -> Compared:
-    if old.state is RequestState.CLEARED:
-        return Compared(request=old, change=Change.UNCHANGED)
-    successor = next(
-        (one for one in seen if one.train == old.train and set(one.attachments) & set(old.attachments)), None
-    )
-    reason = f"continues as {successor.uid}" if successor else "no attachment carries the flag any more"
-    cleared = msgspec.structs.replace(old, state=RequestState.CLEARED, decided_by=None, decided_at=None)
-    return Compared(request=cleared, change=Change.CLEARED, reason=reason)

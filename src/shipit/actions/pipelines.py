@@ -12,9 +12,17 @@ from msgspec.structs import replace
 from shipit.actions.persons import Actor
 from shipit.actions.reconciling import cancel_step, check_kind, reconcile, step_of
 from shipit.errors import InvalidInput, Missing, Refused
-from shipit.pipeline.definition import PIPELINE_UID, InvalidDefinition, read
+from shipit.pipeline.definition import (
+    LONGEST_KEY,
+    MOST_ATTEMPTS,
+    PIPELINE_UID,
+    InvalidDefinition,
+    Listed,
+    lists,
+    read,
+)
 from shipit.pipeline.schema import Problem, pointer
-from shipit.pipeline.states import Event, Status
+from shipit.pipeline.states import Event, State, Status
 from shipit.pipeline.transition import asked
 from shipit.pipeline.types import Definition, Node, Note, digest_of
 from shipit.storage import pipelines
@@ -27,7 +35,7 @@ CheckUrl = Callable[[str], str | None]
 """Why a step service's URL may not be used; None when it may."""
 
 
-def checked(given: Mapping[str, Any], check_url: CheckUrl) -> Definition:
+def checked(given: Mapping[str, Any], check_url: CheckUrl, *, uid: str = "") -> Definition:
     """The definition of a pipeline as it may be run here. Raises InvalidDefinition with every problem."""
     found: list[Problem] = []
     definition = None
@@ -35,29 +43,34 @@ def checked(given: Mapping[str, Any], check_url: CheckUrl) -> Definition:
         definition = read(dict(given), check_kind)
     except InvalidDefinition as error:
         found += error.problems
-    for at, steps in _step_lists(given):
-        for place, step in enumerate(steps):
-            url = step.get("api_url") if isinstance(step, dict) else None
-            if isinstance(url, str) and (why := check_url(url)):
-                found.append(Problem(f"{at}/{place}/api_url", why, url[:80]))
+        if found[0].pointer == "":
+            # Not even the shape of a definition.
+            raise
+    for each in lists(given, uid):
+        found += [*_urls(each, check_url), *_keys(each)]
     if found or definition is None:
         raise InvalidDefinition(found)
     return definition
 
 
-def _step_lists(given: Mapping[str, Any]) -> Iterator[tuple[str, list[Any]]]:
-    """The lists of steps in a definition, with their pointers."""
-    plans = given.get("rollbacks")
-    lists = {"/steps": given.get("steps")}
-    if isinstance(plans, dict):
-        lists |= {
-            pointer("", "rollbacks", phase, "steps"): plan.get("steps")
-            for phase, plan in plans.items()
-            if isinstance(plan, dict)
-        }
-    for at, steps in lists.items():
-        if isinstance(steps, list):
-            yield at, steps
+def _urls(listed: Listed, check_url: CheckUrl) -> Iterator[Problem]:
+    """Services that may not be asked, however deep they are named."""
+    for place, step in enumerate(listed.steps):
+        fields = ["api_url"] if step.get("kind") != "remote" else ["parameters", "api_url"]
+        url: object = step
+        for field in fields:
+            url = url.get(field) if isinstance(url, dict) else None
+        if isinstance(url, str) and (why := check_url(url)):
+            yield Problem(pointer(listed.pointer, place, *fields), why, url[:80])
+
+
+def _keys(listed: Listed) -> Iterator[Problem]:
+    """Steps whose uids at their services would be too long."""
+    for place, step in enumerate(listed.steps):
+        key = f"{listed.key}.{step.get('uid')}.{MOST_ATTEMPTS}"
+        if len(key) > LONGEST_KEY:
+            expected = f"shorter names: with those of its pipelines at most {LONGEST_KEY} characters"
+            yield Problem(pointer(listed.pointer, place, "uid"), expected, str(len(key)))
 
 
 async def create(
@@ -77,8 +90,10 @@ async def create(
         raise InvalidInput("uid", expected="letters, digits, dots, _ and -, at most 160", got=uid)
     known = await pipelines.digest(connection, uid)
     if known is None:
-        definition = checked(given, check_url)
-        by.need_pipeline(definition.product, (step.phase for step in definition.steps))
+        definition = checked(given, check_url, uid=uid)
+        for each in lists(given):
+            if not each.is_plan:
+                by.need_pipeline(each.product, (step.get("phase") or each.phase for step in each.steps))
         if await pipelines.put(connection, uid, dict(given), definition, created_by=by.person):
             await pipelines.note(connection, [Note(subject=uid, actor=by.person, what="created")])
             await reconcile(connection, now, uids=[uid])
@@ -126,6 +141,8 @@ async def delete(connection: Connection, uid: str, by: Actor, *, now: datetime) 
         stored = await cancel(connection, uid, by, now=now)
         what = "cancelled; asked again, it is removed" if stored.status.is_end else "is being cancelled"
         return stored, what
+    if stored.parent is not None and await pipelines.digest(connection, stored.parent) is not None:
+        raise Refused(f"it is a step of pipeline {stored.parent!r} and stays as long as that")
     await pipelines.remove(connection, uid)
     await pipelines.note(connection, [Note(subject=uid, actor=by.person, what="removed")])
     return stored, "removed"
@@ -167,6 +184,8 @@ async def release(connection: Connection, uid: str, step: str, by: Actor, *, now
     if not known.needs_release:
         raise Refused(f"step {step!r} needs no release")
     before = stored.facts.nodes[step]
+    if before.state not in (State.BLOCKED, State.READY, State.RETRYING):
+        raise Refused(f"step {step!r} is {before.state.value}: it waits for no release")
     await _save(
         connection, stored, before, replace(before, is_released=True, by=by.person), "released", by, ""
     )
@@ -181,6 +200,7 @@ async def hold(connection: Connection, uid: str, by: Actor, *, reason: str, now:
     await pipelines.set_hold(connection, uid, reason=reason.strip(), by=by.person if reason.strip() else "")
     what = "held" if reason.strip() else "goes on"
     await pipelines.note(connection, [Note(subject=uid, actor=by.person, what=what, reason=reason)])
+    await pipelines.wake_within(connection, uid)
     await reconcile(connection, now, uids=[uid])
     return await load(connection, uid)
 

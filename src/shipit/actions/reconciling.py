@@ -10,19 +10,19 @@ from typing import Any
 from msgspec.structs import replace
 
 from shipit.errors import Missing
-from shipit.pipeline.definition import InvalidDefinition, read
+from shipit.pipeline.definition import LONGEST_KEY, InvalidDefinition, read
+from shipit.pipeline.links import PIPELINE
 from shipit.pipeline.schema import Problem
 from shipit.pipeline.states import State, Status
 from shipit.pipeline.transition import TAKEN, Plan, Start, decide
-from shipit.pipeline.types import NewStep, Node, Note, Progress, StepDefinition
-from shipit.steps.kinds import KINDS, PIPELINE, check
+from shipit.pipeline.types import Definition, NewStep, Node, Note, Progress, StepDefinition
+from shipit.steps.kinds import KINDS, check
 from shipit.storage import pipelines, signatures, steps
 from shipit.storage.pipelines import Stored, Written
 from shipit.storage.pool import Connection
 
 RUNNER = "runner"
 DEEPEST = 5
-LONGEST_KEY = 290
 
 
 def check_kind(kind: str, parameters: Mapping[str, Any]) -> list[Problem] | None:
@@ -132,7 +132,7 @@ async def _begin(
             progress = Progress(status=Status.FAILURE, message="pipelines within pipelines, too deep")
         else:
             definition = read(dict(parameters), check_kind)
-            definition = replace(definition, product=definition.product or stored.facts.definition.product)
+            definition = _inherited(definition, stored, start.uid)
             return (
                 await pipelines.put(connection, start.key, parameters, definition, created_by=by, parent=uid)
                 or None
@@ -141,6 +141,16 @@ async def _begin(
         progress = KINDS[kind].begin(parameters, now)
     return NewStep(
         kind=kind, uid=start.key, parameters=parameters, progress=progress, pipeline=uid, created_by=by
+    )
+
+
+def _inherited(definition: Definition, stored: Stored, uid: str) -> Definition:
+    """A pipeline within a pipeline: of its product, and of the phase of its step, where it names none."""
+    phase = step_of(stored, uid).phase
+    return replace(
+        definition,
+        product=definition.product or stored.facts.definition.product,
+        steps=tuple(replace(step, phase=step.phase or phase) for step in definition.steps),
     )
 
 

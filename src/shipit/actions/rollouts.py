@@ -10,6 +10,7 @@ from typing import Any
 from shipit.actions import steps as served
 from shipit.actions.persons import Actor
 from shipit.errors import InvalidInput, Missing, Refused
+from shipit.pipeline.states import Status
 from shipit.pipeline.types import NewStep, Note, Progress, StepRow, digest_of
 from shipit.steps import balrog_signing, rollout, signoff
 from shipit.storage import pipelines, steps
@@ -43,15 +44,18 @@ async def resume(
     halted = row.memory.get("halt")
     if not halted:
         raise Refused("the rollout is not halted")
-    if row.memory.get("resume"):
-        raise Refused(f"that it goes on is already asked for: the signoff {row.memory['resume']!r}")
+    asked = row.memory.get("resume")
+    if asked:
+        before = await steps.read(connection, "signoff", asked)
+        if before is not None and before.status in (Status.IN_PROGRESS, Status.SUCCESS):
+            raise Refused(f"that it goes on is already asked for: the signoff {asked!r}")
     own = row.parameters.get("signers")
     if own is not None and policy is not None:
         raise InvalidInput("policy", expected="none: the rollout says itself who signs")
     wanted = own or policy
     if not wanted:
         raise InvalidInput("policy", expected="who must sign, as the rollout does not say it")
-    name = f"{uid}.resume-{digest_of([halted['at'], halted['by']])[:8]}"
+    name = f"{uid}.resume-{digest_of([halted['at'], halted['by'], asked])[:8]}"
     parameters: dict[str, Any] = {
         "policy": wanted,
         "subject": f"let the rollout of rule {row.parameters['rule']} go on, halted by {halted['by']}: "
@@ -65,7 +69,8 @@ async def resume(
         raise InvalidInput(problems[0].pointer, expected=problems[0].expected, got=problems[0].got)
     begun = signoff.begin(parameters, now)
     made = NewStep(kind="signoff", uid=name, parameters=parameters, progress=begun, created_by=by.person)
-    await steps.put(connection, [made])
+    if not await steps.put(connection, [made]):
+        raise Refused(f"somebody else has put a signoff {name!r}: cancel and remove that first")
     await steps.write(connection, row, rollout.resumes(row, name, now))
     await _note(connection, row, by, "going on asked", after=name)
     return name
@@ -110,10 +115,9 @@ async def _need(connection: Connection, row: StepRow, by: Actor) -> None:
     if not found:
         served.may_change(by, row)
         return
-    definition = found[0].facts.definition
-    name = row.uid.removeprefix(f"{row.pipeline}.").rpartition(".")[0]
-    phases = [step.phase for step in definition.steps if step.uid == name]
-    by.need_pipeline(definition.product, phases)
+    facts = found[0].facts
+    step = facts.step_of(row.uid)
+    by.need_pipeline(facts.definition.product, ["" if step is None else step.phase])
 
 
 async def _note(

@@ -12,8 +12,8 @@ import msgspec
 from shipit.actions.persons import SIGN, Actor
 from shipit.actions.pipelines import CheckUrl
 from shipit.errors import InvalidInput, Missing, NotAllowed, Refused
-from shipit.pipeline.definition import PIPELINE_UID, InvalidDefinition
-from shipit.pipeline.schema import Problem
+from shipit.pipeline.definition import MOST_DEPTH, PIPELINE_UID, InvalidDefinition
+from shipit.pipeline.schema import Problem, is_deeper
 from shipit.pipeline.standing import what_starts
 from shipit.pipeline.states import Status
 from shipit.pipeline.types import NewStep, Note, StepRow, digest_of
@@ -121,6 +121,8 @@ async def finish(
         raise Refused(f"the step has ended: {row.message}")
     if not is_done and not comment.strip():
         raise InvalidInput("comment", expected="why it could not be done")
+    if is_deeper(output, MOST_DEPTH):
+        raise InvalidInput("output", expected=f"JSON that is nested at most {MOST_DEPTH} deep")
     progress = manual.finished(row, by=by.person, is_done=is_done, comment=comment, output=output)
     await steps.write(connection, row, progress)
     what = "done" if is_done else "could not be done"
@@ -134,10 +136,8 @@ async def starts(connection: Connection, row: StepRow) -> tuple[str, ...]:
     if row.pipeline is None:
         return ()
     found = await pipelines.load_many(connection, [row.pipeline], is_locked=False)
-    name = row.uid.removeprefix(row.pipeline + ".").rpartition(".")[0]
-    if not found or name not in found[0].facts.nodes:
-        return ()
-    return what_starts(found[0].facts, name)
+    step = found[0].facts.step_of(row.uid) if found else None
+    return () if step is None else what_starts(found[0].facts, step.uid)
 
 
 def described(row: StepRow, starting: tuple[str, ...] = ()) -> Described:
@@ -161,6 +161,8 @@ def may_change(by: Actor, row: StepRow) -> None:
 def _problems(kind: str, parameters: Mapping[str, Any], check_url: CheckUrl) -> list[Problem]:
     if kind not in KINDS:
         raise Missing(f"there is no kind of step {kind!r}")
+    if is_deeper(parameters, MOST_DEPTH):
+        return [Problem("/parameters", f"JSON that is nested at most {MOST_DEPTH} deep")]
     found = [
         Problem("/parameters" + each.pointer, each.expected, each.got)
         for each in KINDS[kind].problems(parameters)

@@ -45,7 +45,8 @@ async def restart(connection: Connection, uid: str, by: Actor, *, policy: Any, n
         raise Missing(f"there is no stop {uid!r} that stands")
     found = standing[uid]
     may_stop(by, found.product, found.phase)
-    signoff = f"{uid}.restart"
+    # One that was cancelled keeps its name, and its signatures are not for another.
+    signoff = f"{uid}.restart" if found.restart is None else f"{uid}.restart-{secrets.token_hex(4)}"
     where = "/".join(part for part in (found.product, found.phase) if part) or "everything"
     parameters = {
         "policy": policy,
@@ -55,13 +56,14 @@ async def restart(connection: Connection, uid: str, by: Actor, *, policy: Any, n
         "starts": f"everything of {where} that waits",
     }
     if not await pipelines.set_restart(connection, uid, signoff):
-        raise Refused(f"that {uid!r} ends is already asked for: the signoff {signoff!r}")
+        raise Refused(f"that {uid!r} ends is already asked for: the signoff {found.restart!r}")
     problems = KINDS["signoff"].problems(parameters)
     if problems:
         raise InvalidInput(problems[0].pointer, expected=problems[0].expected, got=problems[0].got)
     begun = KINDS["signoff"].begin(parameters, now)
     step = NewStep(kind="signoff", uid=signoff, parameters=parameters, progress=begun, created_by=by.person)
-    await steps.put(connection, [step])
+    if not await steps.put(connection, [step]):
+        raise Refused(f"somebody else has put a signoff {signoff!r}: cancel and remove that first")
     await pipelines.note(
         connection, [Note(subject=uid, actor=by.person, what="restart asked", after=signoff)]
     )

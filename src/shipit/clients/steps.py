@@ -117,6 +117,9 @@ def _said(answer: Answer, uid: str, *, is_strict: bool = False) -> Said:
         given = answer.json()
     if not isinstance(given, dict):
         given = {}
+    of = given.get("uid", uid)
+    if is_strict and of != uid:
+        raise Unavailable(answer.service, f"told of another step: {str(of)[:60]!r}")
     word = given.get("status", given.get("state"))
     status = WORDS.get(word) if isinstance(word, str) else None
     if status is None:

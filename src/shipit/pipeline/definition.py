@@ -5,19 +5,22 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping
-from datetime import datetime
 from typing import Any
 
 import msgspec
 
 from shipit.errors import InvalidInput
-from shipit.pipeline.schema import Problem, pointer, problems, shown
+from shipit.pipeline.links import PIPELINE, Order, references
+from shipit.pipeline.schema import Problem, is_deeper, moment, pointer, problems, shown
 from shipit.pipeline.types import Definition, StepDefinition
 
 MOST_STEPS = 500
+MOST_ATTEMPTS = 100
 UID = r"^[A-Za-z0-9_-]{1,64}$"
 PIPELINE_UID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,159}")
-REFERENCE = "$output"
+MOST_DEPTH = 64
+LONGEST_KEY = 290
+"""Of the uid of a step at its service."""
 
 CheckKind = Callable[[str, Mapping[str, Any]], list[Problem] | None]
 """(kind, parameters) -> problems with pointers below the parameters; None when there is no such kind."""
@@ -37,7 +40,7 @@ STEP = {
         "requires": {"type": "array", "items": {"type": "string"}, "maxItems": MOST_STEPS},
         "description": _TEXT,
         "phase": {"type": "string", "maxLength": 64, "pattern": r"^[A-Za-z0-9_-]*$"},
-        "attempts": {"type": "integer", "minimum": 1, "maximum": 100},
+        "attempts": {"type": "integer", "minimum": 1, "maximum": MOST_ATTEMPTS},
         "backoff_seconds": {"type": "number", "minimum": 0, "maximum": 86400},
         "timeout_seconds": {"type": ["number", "null"], "minimum": 0.001, "maximum": 31536000},
         "continue_on_failure": {"type": "boolean"},
@@ -53,7 +56,7 @@ ROLLBACK = {
     "additionalProperties": False,
     "properties": {"steps": _STEPS, "description": _TEXT},
 }
-PIPELINE = {
+SCHEMA = {
     "type": "object",
     "required": ["steps"],
     "additionalProperties": False,
@@ -82,14 +85,17 @@ class InvalidDefinition(InvalidInput):
 
 def read(given: object, check_kind: CheckKind) -> Definition:
     """The definition, its steps sorted so that each follows what it requires. Raises InvalidDefinition."""
-    found = problems(given, PIPELINE) + _rollbacks(given, check_kind)
+    if is_deeper(given, MOST_DEPTH):
+        raise InvalidDefinition([Problem("", f"JSON that is nested at most {MOST_DEPTH} deep")])
+    found = problems(given, SCHEMA) + _rollbacks(given, check_kind)
     raw = given.get("steps") if isinstance(given, dict) else None
     steps = [step if isinstance(step, dict) else {} for step in raw] if isinstance(raw, list) else []
     steps = steps[:MOST_STEPS]
-    found += _names(steps) + _links(steps) + _cycles(steps)
+    order = Order({step["uid"]: _requires(step) for step in steps if isinstance(step.get("uid"), str)})
+    found += _names(steps) + _links(steps) + _cycles(steps, order)
     for place, step in enumerate(steps):
         found += _kind(step, pointer("", "steps", place), check_kind)
-        found += _references(step, steps, pointer("", "steps", place))
+        found += _references(step, order, pointer("", "steps", place))
         found += _time(step, pointer("", "steps", place))
     if found:
         raise InvalidDefinition(list(dict.fromkeys(found)))
@@ -102,15 +108,55 @@ def read(given: object, check_kind: CheckKind) -> Definition:
     return msgspec.structs.replace(made, steps=_ordered(made.steps))
 
 
+class Listed(msgspec.Struct, frozen=True):
+    """The steps of a pipeline, of one of its plans to roll back, or of a pipeline within it.
+
+    pointer: of the list. product, phase: of its steps, where they name none. key: the longest that their uids
+    at their services can begin with. is_plan: nothing of it starts before somebody asks for it.
+    """
+
+    pointer: str
+    steps: tuple[dict[str, Any], ...]
+    product: str
+    phase: str
+    key: str
+    is_plan: bool
+
+
+def lists(
+    given: Mapping[str, Any], key: str = "", at: str = "", product: str = "", phase: str = ""
+) -> Iterator[Listed]:
+    """Every list of steps in a definition that need not be valid, its own first."""
+    product = _text(given.get("product"), product)
+    plans = given.get("rollbacks")
+    found = [(pointer(at, "steps"), given.get("steps"), False)]
+    for name, plan in plans.items() if isinstance(plans, dict) else ():
+        if isinstance(plan, dict):
+            found.append((pointer(at, "rollbacks", name, "steps"), plan.get("steps"), True))
+    for where, raw, is_plan in found:
+        steps = tuple(step if isinstance(step, dict) else {} for step in raw) if isinstance(raw, list) else ()
+        yield Listed(where, steps, product, phase, key, is_plan)
+        for place, step in enumerate(steps):
+            within = step.get("parameters")
+            if step.get("kind") == PIPELINE and isinstance(within, dict):
+                inside = pointer(where, place, "parameters")
+                name = f"{key}.{step.get('uid')}.{MOST_ATTEMPTS}"
+                for each in lists(within, name, inside, product, _text(step.get("phase"), phase)):
+                    yield msgspec.structs.replace(each, is_plan=is_plan or each.is_plan)
+
+
+def _text(value: object, otherwise: str) -> str:
+    return value if isinstance(value, str) and value else otherwise
+
+
 def _rollbacks(given: object, check_kind: CheckKind) -> list[Problem]:
     """What is wrong with the plans: each is a pipeline of its own, of a phase that there is."""
     plans = given.get("rollbacks") if isinstance(given, dict) else None
     if not isinstance(given, dict) or not isinstance(plans, dict):
         return []
     steps = given.get("steps")
-    phases = (
-        {step.get("phase") for step in steps if isinstance(step, dict)} if isinstance(steps, list) else {}
-    )
+    named = steps if isinstance(steps, list) else []
+    phases = [step.get("phase") for step in named if isinstance(step, dict)]
     found = []
     for phase, plan in plans.items():
         at = pointer("", "rollbacks", phase)
@@ -121,31 +167,6 @@ def _rollbacks(given: object, check_kind: CheckKind) -> list[Problem]:
                 read({"steps": plan["steps"]}, check_kind)
             except InvalidDefinition as error:
                 found += [Problem(at + each.pointer, each.expected, each.got) for each in error.problems]
-    return found
-
-
-def references(value: object, at: str = "") -> Iterator[tuple[str, str]]:
-    """Every {"$output": "step.path"} within parameters, as (pointer, "step.path")."""
-    if isinstance(value, dict):
-        if set(value) == {REFERENCE} and isinstance(value[REFERENCE], str):
-            yield at, value[REFERENCE]
-            return
-        for name, each in value.items():
-            yield from references(each, pointer(at, name))
-    elif isinstance(value, list | tuple):
-        for place, each in enumerate(value):
-            yield from references(each, pointer(at, place))
-
-
-def ancestors(steps: Mapping[str, tuple[str, ...]], uid: str) -> set[str]:
-    """Every step that must be done before this one. steps: uid -> what it requires."""
-    found: set[str] = set()
-    todo = list(steps.get(uid, ()))
-    while todo:
-        name = todo.pop()
-        if name not in found:
-            found.add(name)
-            todo += steps.get(name, ())
     return found
 
 
@@ -166,46 +187,30 @@ def _requires(step: dict[str, Any]) -> list[str]:
 
 
 def _links(steps: list[dict[str, Any]]) -> list[Problem]:
-    known = {step.get("uid") for step in steps}
+    known = {name for step in steps if isinstance(name := step.get("uid"), str)}
     found = []
     for place, step in enumerate(steps):
-        names = _requires(step)
-        for position, name in enumerate(names):
+        seen: set[str] = set()
+        for position, name in enumerate(_requires(step)):
             at = pointer("", "steps", place, "requires", position)
             if name not in known:
                 found.append(Problem(at, "the uid of a step of this pipeline", shown(name)))
-            elif name in names[:position]:
+            elif name in seen:
                 found.append(Problem(at, "each requirement once", shown(name)))
+            seen.add(name)
     return found
 
 
-def _cycles(steps: list[dict[str, Any]]) -> list[Problem]:
-    """One problem per step that lies on a cycle: what is left when all that can go first has gone."""
-    links = {step["uid"]: set(_requires(step)) for step in steps if isinstance(step.get("uid"), str)}
-    links = {name: needed & set(links) for name, needed in links.items()}
-    circular = (
-        {name for name in links if name in ancestors({n: tuple(r) for n, r in links.items()}, name)}
-        if _has_cycle(links)
-        else set()
-    )
+def _cycles(steps: list[dict[str, Any]], order: Order) -> list[Problem]:
+    """One problem per step that lies on a cycle."""
     return [
         Problem(
             pointer("", "steps", place, "requires"),
             "no cycle: this step requires itself, by others or directly",
         )
         for place, step in enumerate(steps)
-        if step.get("uid") in circular
+        if isinstance(name := step.get("uid"), str) and order.is_before(name, name)
     ]
-
-
-def _has_cycle(links: dict[str, set[str]]) -> bool:
-    left = {name: set(needed) for name, needed in links.items()}
-    while free := [name for name, needed in left.items() if not needed]:
-        for name in free:
-            del left[name]
-        for needed in left.values():
-            needed.difference_update(free)
-    return bool(left)
 
 
 def _kind(step: dict[str, Any], at: str, check_kind: CheckKind) -> list[Problem]:
@@ -221,7 +226,7 @@ def _kind(step: dict[str, Any], at: str, check_kind: CheckKind) -> list[Problem]
     if found is None:
         return [Problem(pointer(at, "kind"), "a kind of step that we have", shown(kind))]
     # What another step will put out is not known yet, so only what stands there already is judged.
-    open_places = [place for place, _ in references(parameters)]
+    open_places = [pointer("", *each.path) for each in references(kind, parameters)]
     return [
         Problem(pointer(at, "parameters") + each.pointer, each.expected, each.got)
         for each in found
@@ -233,32 +238,24 @@ def _covers(place: str, where: str) -> bool:
     return where == place or where.startswith(place + "/") or place.startswith(where + "/")
 
 
-def _references(step: dict[str, Any], steps: list[dict[str, Any]], at: str) -> list[Problem]:
-    mine = list(references(step.get("parameters", {})))
-    if not mine:
-        return []
-    links = {each["uid"]: tuple(_requires(each)) for each in steps if isinstance(each.get("uid"), str)}
-    before = ancestors(links, str(step.get("uid")))
-    return [
-        Problem(
-            pointer(at, "parameters") + place,
-            "the output of a step that this one requires (step.field), directly or by others",
-            shown(reference),
-        )
-        for place, reference in mine
-        if reference.split(".", 1)[0] not in before
-    ]
+def _references(step: dict[str, Any], order: Order, at: str) -> list[Problem]:
+    found = []
+    for each in references(step.get("kind"), step.get("parameters", {})):
+        where = pointer(at, "parameters", *each.path)
+        if not each.is_open:
+            expected = "to be said here: only parameters of a pipeline's steps are another step's output"
+            found.append(Problem(where, expected, shown(each.output)))
+        elif not order.is_before(each.step, str(step.get("uid"))):
+            expected = "the output of a step that this one requires (step.field), directly or by others"
+            found.append(Problem(where, expected, shown(each.output)))
+    return found
 
 
 def _time(step: dict[str, Any], at: str) -> list[Problem]:
     given = step.get("not_before")
     if not isinstance(given, str):
         return []
-    try:
-        when = datetime.fromisoformat(given)
-    except ValueError:
-        when = None
-    if when is None or when.tzinfo is None:
+    if moment(given) is None:
         return [Problem(pointer(at, "not_before"), "a time with its offset (RFC 3339)", shown(given))]
     return []
 

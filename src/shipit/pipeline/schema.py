@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from datetime import datetime
+from functools import lru_cache
 from typing import Any
 
 import msgspec
@@ -50,6 +52,30 @@ def shown(value: object) -> str:
     """A value as it may stand in a message: bounded."""
     text = repr(value)
     return text if len(text) <= 80 else text[:77] + "…"
+
+
+def moment(text: str) -> datetime | None:
+    """A time with its offset (RFC 3339) in years that every database and clock knows; None when it is not."""
+    try:
+        when = msgspec.convert(text, datetime)
+    except msgspec.ValidationError:
+        return None
+    return when if when.tzinfo is not None and 1970 <= when.year <= 9000 else None
+
+
+def is_deeper(value: object, most: int) -> bool:
+    """Whether JSON is nested deeper than so many objects and lists: whatever walks it may trust that."""
+    layer = [value]
+    for _ in range(most + 1):
+        layer = [
+            inside
+            for each in layer
+            if isinstance(each, dict | list | tuple)
+            for inside in (each.values() if isinstance(each, dict) else each)
+        ]
+        if not layer:
+            return False
+    return True
 
 
 def problems_of_schema(schema: object, at: str = "") -> list[Problem]:
@@ -128,7 +154,7 @@ def _bounds(value: object, schema: Mapping[str, Any], at: str) -> list[Problem]:
                 f"at most {schema.get('maxLength')} characters",
             ),
             (
-                "pattern" in schema and re.search(schema["pattern"], value) is None,
+                "pattern" in schema and _pattern(schema["pattern"]).search(value) is None,
                 f"text that matches {schema.get('pattern')}",
             ),
         ]
@@ -141,6 +167,12 @@ def _bounds(value: object, schema: Mapping[str, Any], at: str) -> list[Problem]:
         least = schema.get("minProperties", 0)
         rules = [(len(value) < least, f"at least {least} fields")]
     return [Problem(at, expected, shown(value)) for is_broken, expected in rules if is_broken]
+
+
+@lru_cache(maxsize=256)
+def _pattern(text: str) -> re.Pattern[str]:
+    # In JSON Schema "$" is the end of the text; in Python also the place before a last line break.
+    return re.compile(text[:-1] + r"\Z" if text.endswith("$") else text)
 
 
 def _is(value: object, name: str) -> bool:

@@ -78,21 +78,17 @@ def standing(facts: Facts, step: StepDefinition, now: datetime, *, name: Naming 
                 by=node.retry_at,
             )
         case State.CANCELLING:
-            why = "it took too long" if node.cause == "deadline" else f"asked by {node.by or 'the pipeline'}"
-            return Standing(reason=Reason.BEING_CANCELLED, sentence=f"being cancelled: {why}")
+            return _cancelling(facts, step, node)
         case State.SUCCESS:
             return Standing(reason=Reason.DONE, sentence=f"done{_because(node.note)}")
         case State.FAILURE:
             return _failed(facts, step, Reason.FAILED, f"failed after {_tries(node)}{_because(node.note)}")
         case State.TIMED_OUT:
             limit = f"{step.timeout_seconds:g} s" if step.timeout_seconds else "its time"
-            return _failed(facts, step, Reason.TIMED_OUT, f"took longer than {limit}, {_tries(node)}")
+            told = f"took longer than {limit}, {_tries(node)}{_because(node.note)}"
+            return _failed(facts, step, Reason.TIMED_OUT, told)
         case State.CANCELLED:
-            return Standing(
-                reason=Reason.CANCELLED,
-                sentence=f"cancelled{f' by {node.by}' if node.by else ''}{_because(node.note)}",
-                who="" if facts.wants_cancel else _owner(facts, step),
-            )
+            return _cancelled(facts, step, node)
         case State.SKIPPED:
             return Standing(reason=Reason.SKIPPED, sentence=f"skipped by {node.by}{_because(node.note)}")
 
@@ -200,6 +196,25 @@ def _runs(step: StepDefinition, node: Node) -> Standing:
         sentence=f"{said or 'runs'}{tries}",
         who=who,
         by=node.deadline,
+    )
+
+
+def _cancelling(facts: Facts, step: StepDefinition, node: Node) -> Standing:
+    why = "it took too long" if node.cause == "deadline" else f"asked by {node.by or 'the pipeline'}"
+    why += f" ({node.note})" if node.by and node.note else ""
+    heard = node.served.message if node.served is not None else ""
+    told = f"; last heard of it: {heard}" if heard else ""
+    return Standing(
+        reason=Reason.BEING_CANCELLED, sentence=f"being cancelled: {why}{told}", who=_owner(facts, step)
+    )
+
+
+def _cancelled(facts: Facts, step: StepDefinition, node: Node) -> Standing:
+    by = f" by {node.by}" if node.by else " with the pipeline" if facts.wants_cancel else ""
+    return Standing(
+        reason=Reason.CANCELLED,
+        sentence=f"cancelled{by}{_because(node.note if node.note != 'cancelled' else '')}",
+        who="" if facts.wants_cancel else _owner(facts, step),
     )
 
 

@@ -87,6 +87,8 @@ TABLE: dict[tuple[State, Event], State] = {
     (_S.CANCELLING, _E.WAS_CANCELLED): _S.CANCELLED,
     (_S.CANCELLING, _E.TOOK_TOO_LONG): _S.TIMED_OUT,
     (_S.CANCELLING, _E.FAILED_RETRYABLY): _S.RETRYING,
+    # Its service is gone for good, and somebody says why that does no harm.
+    (_S.CANCELLING, _E.SKIP_ASKED): _S.SKIPPED,
     # Only while nothing that requires it has taken effect.
     (_S.SUCCESS, _E.RUNS_AGAIN): _S.IN_PROGRESS,
     (_S.SUCCESS, _E.RERUN_ASKED): _S.READY,

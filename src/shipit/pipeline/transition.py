@@ -11,13 +11,17 @@ import msgspec
 from msgspec.structs import replace
 
 from shipit.errors import Refused
-from shipit.pipeline.definition import REFERENCE
+from shipit.pipeline.links import put_in, references
 from shipit.pipeline.states import ENDS, Event, State, Status, after
 from shipit.pipeline.types import Facts, Node, Served, StepDefinition, Stop
 
 LONGEST_BACKOFF = 3600.0
+# How long after its time is up a step may take to be cancelled. Then it has failed all the same, and nobody
+# tries it again but a person: it may still run somewhere.
+CANCEL_SECONDS = 60.0
 TAKEN = "taken"
 REDONE = "redone"
+UNCONFIRMED = "its service has not confirmed that it is cancelled, and it may still run"
 # Kinds that change nothing outside: what they did for an older result is done again for the new one.
 REPEATABLE = frozenset({"signoff", "manual", "timer", "uplifts"})
 # Causes of an end that what its service says later does not undo.
@@ -143,15 +147,11 @@ def effects_after(facts: Facts, uid: str) -> list[str]:
     return found
 
 
-def resolved(facts: Facts, parameters: Any) -> Any:
-    """Parameters with the outputs they refer to put in. Raises KeyError naming what is not there."""
-    if isinstance(parameters, dict):
-        if set(parameters) == {REFERENCE} and isinstance(parameters[REFERENCE], str):
-            return _output(facts, parameters[REFERENCE])
-        return {name: resolved(facts, each) for name, each in parameters.items()}
-    if isinstance(parameters, list | tuple):
-        return [resolved(facts, each) for each in parameters]
-    return parameters
+def resolved(facts: Facts, step: StepDefinition) -> dict[str, Any]:
+    """A step's parameters with the outputs they refer to put in. Raises KeyError naming what is not there."""
+    found = [(each.path, _output(facts, each.output)) for each in references(step.kind, step.parameters)]
+    filled: dict[str, Any] = put_in(step.parameters, found)
+    return filled
 
 
 class _Run:
@@ -222,7 +222,7 @@ class _Run:
         if held is not None:
             return None
         try:
-            resolved(self._facts(), step.parameters)
+            resolved(self._facts(), step)
         except KeyError:
             return Event.UNSTARTABLE
         return Event.STARTED
@@ -256,13 +256,23 @@ class _Run:
         return None
 
     def _cancelling(self, step: StepDefinition, node: Node) -> Event | None:
-        if node.served is not None and not node.served.status.is_end:
-            return None
+        if _runs(node):
+            return self._unconfirmed(node)
         if node.served is not None and node.served.status is Status.SUCCESS:
             return Event.SUCCEEDED
         if node.cause != "deadline" or self.facts.wants_cancel:
             return Event.WAS_CANCELLED
         return Event.FAILED_RETRYABLY if node.attempt < node.allowed else Event.TOOK_TOO_LONG
+
+    def _unconfirmed(self, node: Node) -> Event | None:
+        """A service that cannot be reached must not keep what took too long from being told so."""
+        if node.cause != "deadline" or node.deadline is None or self.facts.wants_cancel:
+            return None
+        until = node.deadline + timedelta(seconds=CANCEL_SECONDS)
+        if until <= self.now:
+            return Event.TOOK_TOO_LONG
+        self.waits.append(until)
+        return None
 
     def _moved(self, step: StepDefinition, node: Node, event: Event, state: State) -> Node:
         node = replace(node, state=state)
@@ -271,7 +281,7 @@ class _Run:
         if state is State.CANCELLING:
             self.cancels.append(self.facts.key(step.uid, node.attempt))
             cause = "deadline" if event is Event.DEADLINE_PASSED else "asked"
-            return replace(node, cause=cause)
+            return replace(node, cause=cause, by="", note="")
         if state is State.RETRYING:
             when = self.now + backoff(self.facts, step, node.attempt)
             return replace(node, retry_at=when, finished_at=self.now, note=self._said(node))
@@ -281,15 +291,24 @@ class _Run:
             return replace(node, finished_at=self.now, note=self._lacking(step))
         if event is Event.REQUIREMENT_REDONE:
             return self._given_up(step, node)
+        if event is Event.CANCEL_ASKED:
+            return replace(node, finished_at=self.now, retry_at=None, by="", note="")
         if state in ENDS:
             output = node.served.output if node.served is not None and state is State.SUCCESS else {}
-            note = self._said(node) or node.note
+            note = self._last_words(node, event)
             return replace(node, finished_at=self.now, note=note, output=output, retry_at=None)
         return node
 
+    def _last_words(self, node: Node, event: Event) -> str:
+        if event is Event.TOOK_TOO_LONG:
+            return UNCONFIRMED if _runs(node) else ""
+        # Why somebody cancelled it says more than that it is cancelled.
+        is_asked = event is Event.WAS_CANCELLED and node.by
+        return node.note if is_asked else self._said(node) or node.note
+
     def _given_up(self, step: StepDefinition, node: Node) -> Node:
         """It begins anew when what it requires is done again; what still runs of it is cancelled."""
-        if node.served is not None and not node.served.status.is_end and node.attempt:
+        if _runs(node) and node.attempt:
             self.cancels.append(self.facts.key(step.uid, node.attempt))
         return replace(
             node,
@@ -305,7 +324,7 @@ class _Run:
     def _started(self, step: StepDefinition, node: Node) -> Node:
         attempt = node.attempt + 1
         name = self.facts.key(step.uid, attempt)
-        parameters = resolved(self._facts(), step.parameters)
+        parameters = resolved(self._facts(), step)
         former = self.facts.key(step.uid, node.attempt) if node.cause == REDONE else None
         start = Start(
             uid=step.uid,
@@ -330,6 +349,7 @@ class _Run:
             retry_at=None,
             cause="",
             note="",
+            by="",
             output={},
         )
 
@@ -343,7 +363,7 @@ class _Run:
 
     def _lacking(self, step: StepDefinition) -> str:
         try:
-            resolved(self._facts(), step.parameters)
+            resolved(self._facts(), step)
         except KeyError as error:
             return f"it needs {error.args[0]}, which is not there"
         return ""
@@ -371,6 +391,10 @@ def _movable(facts: Facts) -> set[str]:
 def _is_fine_or_cancelled(facts: Facts, step: StepDefinition) -> bool:
     node = facts.nodes[step.uid]
     return is_satisfied(step, node) or node.state in (State.CANCELLED, State.BLOCKED)
+
+
+def _runs(node: Node) -> bool:
+    return node.served is not None and not node.served.status.is_end
 
 
 def _runs_or_ran(node: Node) -> bool:

@@ -127,6 +127,11 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
         """The idempotency key of one attempt: the uid under which the step's service is asked for it."""
         return f"{self.stem or self.uid}.{step}.{attempt}"
 
+    def step_of(self, key: str) -> StepDefinition | None:
+        """The step of which this is the key of an attempt; None when it is none of this pipeline."""
+        name = key.removeprefix(f"{self.stem or self.uid}.").rpartition(".")[0]
+        return next((step for step in self.definition.steps if step.uid == name), None)
+
 
 class Note(msgspec.Struct, frozen=True, kw_only=True):
     """A line of the audit: who did what to which pipeline or step, from what to what, and why."""
@@ -205,5 +210,14 @@ class Signature(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def digest_of(parameters: object) -> str:
-    """Equal for equal JSON, whatever the order of its fields."""
-    return hashlib.sha256(msgspec.json.encode(parameters, order="deterministic")).hexdigest()
+    """Equal for equal JSON, whatever the order of its fields, and however its numbers are spelled."""
+    return hashlib.sha256(msgspec.json.encode(_plain(parameters), order="deterministic")).hexdigest()
+
+
+def _plain(value: object) -> object:
+    """JSON knows one kind of number: 1, 1.0 and 1e0 are the same."""
+    if isinstance(value, float):
+        return int(value) if value.is_integer() else value
+    if isinstance(value, dict):
+        return {name: _plain(each) for name, each in value.items()}
+    return [_plain(each) for each in value] if isinstance(value, list | tuple) else value

@@ -19,8 +19,7 @@ async def held(connection: Connection, row: StepRow, now: datetime) -> Stop | st
     if not found:
         return ""
     facts = found[0].facts
-    name = row.uid.removeprefix(row.pipeline + ".").rpartition(".")[0]
-    step = next((each for each in facts.definition.steps if each.uid == name), None)
+    step = facts.step_of(row.uid)
     for stop in facts.stops:
         if step is not None and applies(stop, facts, step):
             return stop

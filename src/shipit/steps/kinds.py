@@ -22,9 +22,6 @@ KINDS: dict[str, Kind] = {
     "shutoff": shutoff,
 }
 
-PIPELINE = "pipeline"
-"""A pipeline is a step too, with the same verbs; it is kept by itself, for it has steps."""
-
 
 def check(kind: str, parameters: Mapping[str, Any]) -> list[Problem] | None:
     """What is wrong with the parameters of a step of this kind; None when there is no such kind."""

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
-from shipit.pipeline.schema import Problem
+from shipit.pipeline.schema import Problem, moment
 from shipit.pipeline.schema import problems as problems_of
 from shipit.pipeline.states import Status
 from shipit.pipeline.types import Progress, StepRow
@@ -28,14 +28,14 @@ def problems(parameters: Mapping[str, Any]) -> list[Problem]:
     found = problems_of(dict(parameters), SCHEMA)
     if not found and len(parameters) != 1:
         found.append(Problem("", "either seconds or until"))
-    if not found and "until" in parameters and _time(parameters["until"]) is None:
+    if not found and "until" in parameters and moment(parameters["until"]) is None:
         found.append(Problem("/until", "a time with its offset (RFC 3339)", repr(parameters["until"])[:80]))
     return found
 
 
 def begin(parameters: Mapping[str, Any], now: datetime) -> Progress:
     """Waiting."""
-    ends = _time(parameters["until"]) if "until" in parameters else None
+    ends = moment(parameters["until"]) if "until" in parameters else None
     ends = ends or now + timedelta(seconds=float(parameters.get("seconds", 0)))
     return Progress(
         message=f"until {ends:%Y-%m-%d %H:%M:%S %Z}", due_at=ends, memory={"ends": ends.isoformat()}
@@ -53,11 +53,3 @@ async def look(row: StepRow, doors: Doors, now: datetime) -> Progress:
     if now < ends:
         return Progress(message=row.message, memory=row.memory, due_at=ends)
     return Progress(status=Status.SUCCESS, message="the time is reached", memory=row.memory)
-
-
-def _time(text: str) -> datetime | None:
-    try:
-        when = datetime.fromisoformat(text)
-    except ValueError:
-        return None
-    return when if when.tzinfo is not None else None

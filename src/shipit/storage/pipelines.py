@@ -4,13 +4,16 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import lru_cache
-from typing import Any
+from typing import Any, cast
 
 import msgspec
+from msgspec.structs import replace
 from psycopg.types.json import Jsonb
 
+from shipit.pipeline.inner import Inner, inner_served
+from shipit.pipeline.links import PIPELINE
 from shipit.pipeline.states import State, Status
 from shipit.pipeline.types import Definition, Facts, Node, Note, Served, Stop, digest_of
 from shipit.storage.pool import Connection
@@ -22,10 +25,11 @@ _decode = msgspec.json.Decoder(Definition).decode
 
 
 class Stored(msgspec.Struct, frozen=True, kw_only=True):
-    """A pipeline with all its facts."""
+    """A pipeline with all its facts. parent: the pipeline of which it is a step."""
 
     facts: Facts
     status: Status
+    parent: str | None = None
     created_by: str
     created_at: datetime
     updated_at: datetime
@@ -122,6 +126,18 @@ async def take_due(connection: Connection, *, limit: int) -> tuple[list[str], bo
     return sorted({*woken, *due}), len(woken) == limit or len(due) == limit
 
 
+async def set_aside(connection: Connection, uid: str, pause: timedelta) -> None:
+    """Let a pipeline be decided again after a pause, whatever was heard of it."""
+    await connection.execute(_SQL["set_aside"], {"uid": uid, "pause": pause})
+
+
+async def time_now(connection: Connection) -> datetime:
+    """What time it is for the database."""
+    row = await (await connection.execute(_SQL["time_now"])).fetchone()
+    assert row is not None
+    return cast(datetime, row[0])
+
+
 async def load_many(connection: Connection, uids: Collection[str], *, is_locked: bool) -> list[Stored]:
     """These pipelines with all their facts; locked for the transaction when they are to be written."""
     values = {"uids": list(uids)}
@@ -131,10 +147,20 @@ async def load_many(connection: Connection, uids: Collection[str], *, is_locked:
         return []
     standing = await stops(connection)
     nodes: dict[str, dict[str, Node]] = {str(row[0]): {} for row in rows}
+    stems = {str(row[0]): str(row[12] or row[0]) for row in rows}
+    inner: dict[str, tuple[str, str]] = {}
     cursor = await connection.execute(_SQL["nodes"], values)
     for row in await cursor.fetchall():
         if row[0] in nodes:
             nodes[row[0]][row[1]] = _node(row)
+            if row[5] == PIPELINE and row[15] is not None:
+                inner[f"{stems[row[0]]}.{row[1]}.{row[3]}"] = (row[0], row[1])
+    for key, told in (await _told(connection, inner)).items():
+        uid, step = inner[key]
+        node = nodes[uid][step]
+        assert node.served is not None
+        nodes[uid][step] = replace(node, served=inner_served(key, node.served.status, told))
+    above = await _holds_above(connection, [row[0] for row in rows if row[13] is not None])
     return [
         Stored(
             facts=Facts(
@@ -144,16 +170,36 @@ async def load_many(connection: Connection, uids: Collection[str], *, is_locked:
                 nodes=nodes[row[0]],
                 stops=standing,
                 wants_cancel=row[3],
-                hold=row[4],
-                hold_by=row[5],
+                hold=row[4] or above.get(row[0], ("", ""))[0],
+                hold_by=row[5] if row[4] else above.get(row[0], ("", ""))[1],
             ),
             status=Status(row[6]),
+            parent=row[13],
             created_by=row[9],
             created_at=row[10],
             updated_at=row[11],
         )
         for row in rows
     ]
+
+
+async def _told(connection: Connection, inner: Collection[str]) -> dict[str, list[Inner]]:
+    """The steps of pipelines that are steps of others, by the pipeline."""
+    found: dict[str, list[Inner]] = {}
+    if inner:
+        cursor = await connection.execute(_SQL["inner"], {"uids": list(inner)})
+        for row in await cursor.fetchall():
+            step = Inner(uid=row[1], state=State(row[2]), note=row[3], output=row[4])
+            found.setdefault(row[0], []).append(step)
+    return found
+
+
+async def _holds_above(connection: Connection, uids: Collection[str]) -> dict[str, tuple[str, str]]:
+    """(reason, by whom) of the hold on a pipeline that these are within, where there is one."""
+    if not uids:
+        return {}
+    cursor = await connection.execute(_SQL["holds_above"], {"uids": list(uids)})
+    return {str(row[0]): (str(row[1]), str(row[2])) for row in await cursor.fetchall()}
 
 
 async def write(
@@ -187,8 +233,13 @@ async def set_hold(connection: Connection, uid: str, *, reason: str, by: str) ->
     await connection.execute(_SQL["set_hold"], {"uid": uid, "reason": reason, "by": by})
 
 
+async def wake_within(connection: Connection, uid: str) -> None:
+    """Decide the pipelines within this one again."""
+    await connection.execute(_SQL["wake_within"], {"uid": uid})
+
+
 async def remove(connection: Connection, uid: str) -> None:
-    """Remove a pipeline; its audit stays."""
+    """Remove a pipeline with those within it; their audit stays."""
     await connection.execute(_SQL["remove"], {"uid": uid})
 
 
@@ -240,7 +291,7 @@ async def put_stop(connection: Connection, stop: Stop) -> None:
 
 
 async def set_restart(connection: Connection, uid: str, step: str) -> bool:
-    """The signoff step whose success ends a stop; False when there is one already, or no such stop."""
+    """The signoff step whose success ends a stop; False when one is open already, or no such stop stands."""
     cursor = await connection.execute(_SQL["set_restart"], {"uid": uid, "step": step})
     return await cursor.fetchone() is not None
 

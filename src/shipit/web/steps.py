@@ -15,8 +15,9 @@ from shipit.actions.showing import described_pipeline
 from shipit.actions.steps import Described
 from shipit.errors import Missing
 from shipit.pipeline.definition import InvalidDefinition
+from shipit.pipeline.links import PIPELINE
 from shipit.pipeline.states import Status
-from shipit.steps.kinds import KINDS, PIPELINE
+from shipit.steps.kinds import KINDS
 from shipit.storage import pipelines, steps
 from shipit.web import reading
 from shipit.web.house import Answer, Asked, Contract, endpoint, house, json_answer

@@ -33,14 +33,20 @@ returning pipeline
 -- Not locked here: locks are taken in the order of uids, lest two runners wait for each other.
 select uid from pipelines where due_at <= now() order by due_at limit %(limit)s
 
+-- name: set_aside
+update pipelines set due_at = now() + %(pause)s where uid = %(uid)s
+
+-- name: time_now
+select clock_timestamp()
+
 -- name: lock
 select uid, definition::text, digest, wants_cancel, hold, hold_by, status, product, version, created_by,
-    created_at, updated_at, stem
+    created_at, updated_at, stem, parent
 from pipelines where uid = any(%(uids)s) order by uid for update
 
 -- name: read
 select uid, definition::text, digest, wants_cancel, hold, hold_by, status, product, version, created_by,
-    created_at, updated_at, stem
+    created_at, updated_at, stem, parent
 from pipelines where uid = any(%(uids)s) order by uid
 
 -- name: nodes
@@ -56,6 +62,21 @@ left join steps s on n.attempt > 0 and s.kind = n.kind
 left join pipelines p on n.attempt > 0 and n.kind = 'pipeline'
     and p.uid = coalesce(o.stem, o.uid) || '.' || n.uid || '.' || n.attempt
 where n.pipeline = any(%(uids)s)
+
+-- name: inner
+-- The steps of pipelines that are steps of others: what they tell of themselves there.
+select pipeline, uid, state, note, output from pipeline_steps where pipeline = any(%(uids)s) order by pipeline, uid
+
+-- name: holds_above
+-- What holds pipelines within others: the hold of any of those they are in, the nearest first.
+with recursive above as (
+    select uid as inside, parent, 1 as far from pipelines where uid = any(%(uids)s) and parent is not null
+    union all
+    select a.inside, p.parent, a.far + 1 from above a join pipelines p on p.uid = a.parent
+    where p.parent is not null)
+select distinct on (a.inside) a.inside, p.hold, p.hold_by
+from above a join pipelines p on p.uid = a.parent
+where p.hold <> '' order by a.inside, a.far
 
 -- name: write_nodes
 update pipeline_steps n
@@ -87,7 +108,20 @@ update pipelines set wants_cancel = true, updated_at = now() where uid = %(uid)s
 update pipelines set hold = %(reason)s, hold_by = %(by)s, updated_at = now() where uid = %(uid)s
 
 -- name: remove
-delete from pipelines where uid = %(uid)s
+-- With the pipelines within it, which are nobody else's.
+with recursive within as (
+    select %(uid)s::text as uid
+    union all
+    select p.uid from within w join pipelines p on p.parent = w.uid)
+delete from pipelines where uid in (select uid from within)
+
+-- name: wake_within
+-- What holds a pipeline holds those within it.
+with recursive within as (
+    select uid from pipelines where parent = %(uid)s
+    union all
+    select p.uid from within w join pipelines p on p.parent = w.uid)
+insert into pipeline_wakes (pipeline) select uid from within
 
 -- name: list
 select uid, status, updated_at, product, version, created_at
@@ -105,7 +139,10 @@ insert into stops (uid, product, phase, reason, author)
 values (%(uid)s, %(product)s, %(phase)s, %(reason)s, %(author)s)
 
 -- name: set_restart
-update stops set restart = %(step)s where uid = %(uid)s and restart is null and restarted_at is null
+-- Where somebody cancelled the signoff, or removed it, another may be asked for.
+update stops set restart = %(step)s
+where uid = %(uid)s and restarted_at is null and (restart is null or not exists (
+    select 1 from steps where kind = 'signoff' and uid = stops.restart and status in ('in_progress', 'success')))
 returning uid
 
 -- name: next_build

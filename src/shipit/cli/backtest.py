@@ -16,6 +16,7 @@ from rich.console import Console
 from rich.progress import Progress
 
 from shipit.cli.backtest_prerequisites import backtest_prerequisites
+from shipit.cli.options import shape_option
 from shipit.merge.backtest import Report, Row, Skipped, read_rows, report
 from shipit.merge.series import Request
 from shipit.merge.store import Known, Unknown
@@ -38,7 +39,7 @@ _OBJECT = re.compile(r"\b(?:[0-9a-f]{40}|[0-9a-f]{64})\b")
     type=click.Path(dir_okay=False, path_type=Path),
     help="With --prerequisites: the file that keeps the index of commits.",
 )
-@click.option("--format", "shape", type=click.Choice(["text", "json"]), default="text", show_default=True)
+@shape_option
 def backtest(
     repo: Path,
     history: Path,

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import signal
 import sys
 from collections.abc import Callable, Iterator
 
@@ -16,14 +15,12 @@ from rich.console import Console
 from shipit.bot.hook import hook_definition
 from shipit.bot.rounds import RoundResult, run_round
 from shipit.bot.watching import watch as watch_rounds
-from shipit.cli.opening import bot_doors, read_settings
+from shipit.cli.opening import bot_doors
+from shipit.cli.options import shape_option, stop_on_signals
+from shipit.cli.reading import read_settings
 from shipit.cli.serve import configure_logging
 from shipit.settings import Settings
 from shipit.uplift.round_plan import Task
-
-shape_option = click.option(
-    "--format", "shape", type=click.Choice(["text", "json"]), default="text", show_default=True
-)
 
 
 @click.group()
@@ -91,10 +88,7 @@ async def _once(
 
 
 async def _watch(settings: Settings) -> None:
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for name in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(name, stop.set)
+    stop = stop_on_signals()
     async with bot_doors(settings, told=lambda text: None) as doors:
         await watch_rounds(doors, stop)
 

@@ -14,7 +14,10 @@ import click
 import msgspec
 
 from shipit.cli import listener_check, login_check
-from shipit.cli.opening import bot_doors, read_settings
+from shipit.cli.listener_check import Finding
+from shipit.cli.opening import bot_doors
+from shipit.cli.options import shape_option
+from shipit.cli.reading import read_settings
 from shipit.cli.serve import check_schema
 from shipit.cli.writing import vault_of
 from shipit.clients.http import open_session
@@ -24,17 +27,9 @@ from shipit.trains.spelling import problems_of
 from shipit.trains.types import Failure
 
 
-class Finding(msgspec.Struct, frozen=True):
-    """One thing that was looked at. problem: None when it is as it should be; said: what was seen."""
-
-    what: str
-    problem: str | None = None
-    said: str = ""
-
-
 @click.command()
 @click.option("--offline", is_flag=True, help="Only the settings; ask nobody.")
-@click.option("--format", "shape", type=click.Choice(["text", "json"]), default="text", show_default=True)
+@shape_option
 def check(offline: bool, shape: str) -> None:
     """Check settings and reachability. Exit code 1 when something is wrong; nothing is changed anywhere."""
     findings = asyncio.run(_all(offline))
@@ -55,7 +50,7 @@ async def _all(offline: bool) -> list[Finding]:
     except ShipitError as error:
         return [Finding("settings", error.detail)]
     problems = [Finding("trains", text) for text in problems_of(settings.trains, datetime.now(UTC))]
-    problems += [_looked(one) for one in listener_check.offline(settings) if one.problem]
+    problems += [one for one in listener_check.offline(settings) if one.problem]
     problems += [Finding("login", problem) for problem in login_check.problems(settings)]
     problems += [Finding("decisions", problem) for problem in _decisions(settings)]
     findings = [Finding("settings", said=os.environ.get("SHIPIT_CONFIG") or "no file; defaults"), *problems]
@@ -90,11 +85,7 @@ async def _login(settings: Settings) -> Finding:
 
 async def _listener(settings: Settings) -> list[Finding]:
     async with open_session(trust_env=True) as session:
-        return [_looked(one) for one in await listener_check.online(settings, session)]
-
-
-def _looked(one: listener_check.Looked) -> Finding:
-    return Finding(one.what, one.problem, one.said)
+        return await listener_check.online(settings, session)
 
 
 async def _database(settings: Settings) -> list[Finding]:

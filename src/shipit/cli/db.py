@@ -3,20 +3,17 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import click
 import msgspec
 
+from shipit.cli.options import shape_option
+from shipit.cli.reading import database_url, read_settings
 from shipit.errors import InvalidInput
-from shipit.settings import load
 from shipit.storage import backup as backups
 from shipit.storage import migrate
 
-_FORMAT = click.option(
-    "--format", "form", type=click.Choice(["text", "json"]), default="text", help="How to print the result."
-)
 _FILE = click.Path(path_type=Path, dir_okay=False)
 
 
@@ -26,45 +23,42 @@ def db() -> None:
 
 
 @db.command()
-@_FORMAT
-def upgrade(form: str) -> None:
+@shape_option
+def upgrade(shape: str) -> None:
     """Bring the schema to the newest revision (run it at each release; safe to run again)."""
     url, instance = _where()
     before = migrate.current(url, instance=instance)
     after = migrate.upgrade(url, instance=instance)
     text = f"{instance} is at {after}" if before == after else f"{instance}: {before or 'empty'} → {after}"
-    _say(form, text, {"instance": instance, "before": before, "after": after})
+    _say(shape, text, {"instance": instance, "before": before, "after": after})
 
 
 @db.command()
 @click.argument("file", type=_FILE)
-@_FORMAT
-def backup(file: Path, form: str) -> None:
+@shape_option
+def backup(file: Path, shape: str) -> None:
     """Copy the instance to FILE, as it is at one moment, while everything goes on."""
     url, instance = _where()
-    _tell(form, f"{instance} copied to {file}", backups.backup(url, file, instance=instance))
+    _tell(shape, f"{instance} copied to {file}", backups.backup(url, file, instance=instance))
 
 
 @db.command()
 @click.argument("file", type=_FILE)
-@_FORMAT
-def restore(file: Path, form: str) -> None:
+@shape_option
+def restore(file: Path, shape: str) -> None:
     """Fill the empty instance from FILE and bring it to the newest revision, all or nothing."""
     if not file.is_file():
         raise InvalidInput("FILE", expected="an existing backup", got=str(file))
     url, instance = _where()
-    _tell(form, f"{instance} restored from {file}", backups.restore(url, file, instance=instance))
+    _tell(shape, f"{instance} restored from {file}", backups.restore(url, file, instance=instance))
 
 
 def _where() -> tuple[str, str]:
-    settings = load(os.environ)
-    url = settings.backend.database_url
-    if url is None:
-        raise InvalidInput("DATABASE_URL", expected="the URL of a PostgreSQL database")
-    return url.reveal(), settings.instance
+    settings = read_settings()
+    return database_url(settings), settings.instance
 
 
-def _tell(form: str, text: str, manifest: backups.Manifest) -> None:
+def _tell(shape: str, text: str, manifest: backups.Manifest) -> None:
     shown = {
         "instance": manifest.instance,
         "revision": manifest.revision,
@@ -72,8 +66,8 @@ def _tell(form: str, text: str, manifest: backups.Manifest) -> None:
         "tables": {table.name: table.rows for table in manifest.tables},
         "rows": manifest.rows,
     }
-    _say(form, f"{text}: {manifest.rows} rows in {len(manifest.tables)} tables, {manifest.revision}", shown)
+    _say(shape, f"{text}: {manifest.rows} rows in {len(manifest.tables)} tables, {manifest.revision}", shown)
 
 
-def _say(form: str, text: str, result: dict[str, object]) -> None:
-    click.echo(msgspec.json.encode(result).decode() if form == "json" else text)
+def _say(shape: str, text: str, result: dict[str, object]) -> None:
+    click.echo(msgspec.json.encode(result).decode() if shape == "json" else text)

@@ -7,11 +7,13 @@ import secrets
 import time
 from datetime import UTC, datetime
 from typing import Any
+from urllib.parse import urlencode
 
 import click
 import msgspec
 
-from shipit.cli.pipeline import ask, shape_option
+from shipit.cli.options import shape_option
+from shipit.cli.pipeline import ask
 from shipit.errors import InvalidInput, Refused
 from shipit.uplift.verdicts import Verdict
 
@@ -106,12 +108,8 @@ def decisions() -> None:
 @shape_option
 def list_all(request: str | None, bug: int | None, mine: bool, shape: str) -> None:
     """Decisions, newest first."""
-    given = (
-        f"request={request}" if request else "",
-        f"bug={bug}" if bug else "",
-        "mine=true" if mine else "",
-    )
-    query = "&".join(part for part in given if part)
+    given = {"request": request, "bug": bug, "mine": "true" if mine else None}
+    query = urlencode({name: value for name, value in given.items() if value is not None})
     found = ask("GET", "/api/decisions", query=query)
     if shape == "json":
         click.echo(msgspec.json.encode(found).decode())

@@ -8,7 +8,6 @@ import contextlib
 import os
 import secrets
 import shutil
-import signal
 import socket
 import sys
 import tempfile
@@ -26,6 +25,7 @@ from shipit.cli import demo_releases
 from shipit.cli.demo_clients import BOT_CLIENT, BOT_SCOPES, as_runner, shells_of
 from shipit.cli.demo_listener import run_listener, with_listener
 from shipit.cli.opening import bot_doors
+from shipit.cli.options import stop_on_signals
 from shipit.cli.serve import authenticator, configure_logging, login_service
 from shipit.cli.stepping import step_doors
 from shipit.cli.writing import outside_of, whose_of
@@ -85,10 +85,7 @@ def demo(port: int, folder: Path, shadow: bool) -> None:
 
 
 async def _demo(port: int, folder: Path, *, is_shadow: bool = False) -> None:
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for name in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(name, stop.set)
+    stop = stop_on_signals()
     async with _database(folder) as url:
         with _work_folder(folder) as work:
             async with World.open() as world:
@@ -97,8 +94,8 @@ async def _demo(port: int, folder: Path, *, is_shadow: bool = False) -> None:
                 if is_shadow:
                     settings = msgspec.structs.replace(settings, decisions=Decisions())
                 await asyncio.to_thread(_fresh_schema, url, settings)
-                people.settle(world.taskcluster, backend_url=settings.backend.url or "")
                 at = settings.backend.url or ""
+                people.settle(world.taskcluster, backend_url=at)
                 shells = shells_of(world, work.parent, at)
                 await _all_doors(world, settings, url, shells, stop)
 

@@ -41,7 +41,7 @@ MINUTES = {
     "push": 22.0,
     "relman": 200.0,
     "store": 12.0,
-    "publish": 30.0,
+    "publish": 1490.0,
     "shipped": 3.0,
 }
 _HOOK = {"group": HOOK[0], "id": HOOK[1]}

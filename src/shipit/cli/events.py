@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import tomllib
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -14,17 +13,17 @@ from typing import Any, TypeVar
 import click
 import msgspec
 
+from shipit.cli.options import shape_option
+from shipit.cli.reading import database_url, read_settings
 from shipit.errors import InvalidInput, Missing
 from shipit.events import deliveries, matching, originals, samples
 from shipit.events.routes import Route
 from shipit.events.types import Delivery, Facts, Need, Unreadable
-from shipit.settings import Settings, load
+from shipit.settings import Settings
 from shipit.storage import journal, journal_pages
 from shipit.storage.pool import Connection, Limits, open_pool
 
 _T = TypeVar("_T")
-
-_format = click.option("--format", "form", type=click.Choice(["text", "json"]), default="text")
 
 
 @click.group()
@@ -39,13 +38,13 @@ def events() -> None:
     type=click.Path(exists=True, file_okay=False, path_type=Path),
     help="Folder with answers of listTaskGroup.",
 )
-@_format
-def simulate(files: tuple[Path, ...], facts: Path | None, form: str) -> None:
+@shape_option
+def simulate(files: tuple[Path, ...], facts: Path | None, shape: str) -> None:
     """What recorded deliveries would trigger; nothing is called or stored.
 
     Without [[routes]] and [[hooks]] in the settings, the original's three hooks are taken.
     """
-    settings = load(os.environ)
+    settings = read_settings()
     routes = routes_or_originals(settings)
     known = _facts(facts)
     told = [
@@ -55,7 +54,7 @@ def simulate(files: tuple[Path, ...], facts: Path | None, form: str) -> None:
     ]
     if not told:
         raise InvalidInput("FILE", expected="at least one delivery")
-    if form == "json":
+    if shape == "json":
         click.echo(json.dumps(told, indent=1))
         return
     for row in told:
@@ -71,12 +70,12 @@ def simulate(files: tuple[Path, ...], facts: Path | None, form: str) -> None:
 
 @events.command("import-hooks")
 @click.argument("file", type=click.File("rb"))
-@_format
-def import_hooks(file: Any, form: str) -> None:
+@shape_option
+def import_hooks(file: Any, shape: str) -> None:
     """The original's HOOKS list (JSON or TOML) as [[routes]]; tokens are left out."""
     rows = originals.routes_of(_hooks(file.read()))
     originals.all_routes(rows, ())
-    click.echo(json.dumps(rows, indent=1) if form == "json" else originals.as_toml(rows), nl=False)
+    click.echo(json.dumps(rows, indent=1) if shape == "json" else originals.as_toml(rows), nl=False)
 
 
 @events.command("list")
@@ -85,9 +84,9 @@ def import_hooks(file: Any, form: str) -> None:
 @click.option("--state", help="Only events in this state, or with an effect in it.")
 @click.option("--route", help="Only events with an effect of this route.")
 @click.option("--source", help="Only events of this source: pulse, phabricator…")
-@_format
+@shape_option
 def list_events(
-    limit: int, before: int | None, state: str | None, route: str | None, source: str | None, form: str
+    limit: int, before: int | None, state: str | None, route: str | None, source: str | None, shape: str
 ) -> None:
     """The journal's rows with their effects, newest first."""
 
@@ -96,8 +95,8 @@ def list_events(
             connection, limit=limit, before=before, state=state, route=route, source=source
         )
 
-    found = asyncio.run(_within(read))
-    if form == "json":
+    found = _within(read)
+    if shape == "json":
         click.echo(found)
         return
     for row in msgspec.json.decode(found):
@@ -107,24 +106,24 @@ def list_events(
 @events.command()
 @click.argument("key")
 @click.option("--why", is_flag=True, help="What every route makes of it now, without asking anybody.")
-@_format
-def show(key: str, why: bool, form: str) -> None:
+@shape_option
+def show(key: str, why: bool, shape: str) -> None:
     """One event whole: how it came, what it holds, what came of it."""
 
     async def read(connection: Connection) -> tuple[bytes, Delivery | None]:
         listed = await journal_pages.list_events(connection, key=key, limit=1)
         return listed, await journal.read_delivery(connection, key)
 
-    listed, delivery = asyncio.run(_within(read))
+    listed, delivery = _within(read)
     if delivery is None:
         raise Missing(f"there is no event {key!r}")
     row = msgspec.json.decode(listed)[0]
     row["body"] = delivery.body.decode("utf-8", "replace")
     row["cc"] = list(delivery.cc)
     if why:
-        settings = load(os.environ)
+        settings = read_settings()
         row["why"] = reasons(delivery, routes_or_originals(settings), settings.instance)
-    if form == "json":
+    if shape == "json":
         click.echo(json.dumps(row, indent=1))
         return
     _print_row(row)
@@ -135,15 +134,15 @@ def show(key: str, why: bool, form: str) -> None:
 
 @events.command()
 @click.argument("keys", nargs=-1, required=True, metavar="KEY...")
-@_format
-def replay(keys: tuple[str, ...], form: str) -> None:
+@shape_option
+def replay(keys: tuple[str, ...], shape: str) -> None:
     """Look at events anew and try what was refused again; what was triggered is not triggered twice."""
 
     async def act(connection: Connection) -> dict[str, int]:
         return {key: await journal.replay(connection, key) for key in keys}
 
-    told = asyncio.run(_within(act))
-    if form == "json":
+    told = _within(act)
+    if shape == "json":
         click.echo(json.dumps([{"key": key, "effects": count} for key, count in told.items()]))
         return
     for key, count in told.items():
@@ -153,15 +152,15 @@ def replay(keys: tuple[str, ...], form: str) -> None:
 @events.command()
 @click.argument("keys", nargs=-1, required=True, metavar="KEY...")
 @click.option("--reason", default="skipped by hand", show_default=True)
-@_format
-def skip(keys: tuple[str, ...], reason: str, form: str) -> None:
+@shape_option
+def skip(keys: tuple[str, ...], reason: str, shape: str) -> None:
     """Decide that nothing (more) shall happen of events."""
 
     async def act(connection: Connection) -> dict[str, bool]:
         return {key: await journal.skip(connection, key, reason=reason) for key in keys}
 
-    told = asyncio.run(_within(act))
-    if form == "json":
+    told = _within(act)
+    if shape == "json":
         click.echo(json.dumps([{"key": key, "skipped": is_skipped} for key, is_skipped in told.items()]))
         return
     for key, is_skipped in told.items():
@@ -187,17 +186,19 @@ def reasons(delivery: Delivery, routes: tuple[Route, ...], instance: str) -> dic
     return told
 
 
-async def _within(act: Callable[[Connection], Awaitable[_T]]) -> _T:
+def _within(act: Callable[[Connection], Awaitable[_T]]) -> _T:
     """Do something in one transaction on the database of the settings."""
-    settings = load(os.environ)
-    url = settings.backend.database_url
-    if url is None:
-        raise InvalidInput("DATABASE_URL", expected="the URL of a PostgreSQL database")
-    async with (
-        open_pool(url.reveal(), instance=settings.instance, limits=Limits(connections=1)) as db,
-        db.connection() as connection,
-    ):
-        return await act(connection)
+    settings = read_settings()
+    url = database_url(settings)
+
+    async def run() -> _T:
+        async with (
+            open_pool(url, instance=settings.instance, limits=Limits(connections=1)) as db,
+            db.connection() as connection,
+        ):
+            return await act(connection)
+
+    return asyncio.run(run())
 
 
 def _print_row(row: dict[str, Any]) -> None:

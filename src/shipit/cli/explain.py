@@ -10,7 +10,8 @@ from collections.abc import Iterator
 import click
 import msgspec
 
-from shipit.cli.opening import read_settings
+from shipit.cli.options import shape_option
+from shipit.cli.reading import read_settings
 from shipit.clients.http import open_session
 from shipit.clients.shipit import Backend
 from shipit.errors import InvalidInput
@@ -36,7 +37,7 @@ class Explained(msgspec.Struct, frozen=True, kw_only=True):
 
 @click.command()
 @click.argument("bug", type=click.IntRange(1))
-@click.option("--format", "shape", type=click.Choice(["text", "json"]), default="text", show_default=True)
+@shape_option
 def explain(bug: int, shape: str) -> None:
     """Say how each request of BUG stands and why, as the backend at SHIPIT_URL knows it."""
     settings = read_settings()

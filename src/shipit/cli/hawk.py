@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from shipit.cli.opening import read_settings
+from shipit.cli.reading import read_settings
 from shipit.clients.hawk import signature
 from shipit.errors import InvalidInput
 

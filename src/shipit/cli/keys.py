@@ -10,10 +10,11 @@ import click
 import msgspec
 
 from shipit.actions.my_keys import SYSTEMS
-from shipit.cli.opening import read_settings
-from shipit.cli.pipeline import ask, shape_option
+from shipit.cli.options import shape_option
+from shipit.cli.pipeline import ask
+from shipit.cli.reading import database_url, read_settings
 from shipit.cli.writing import vault_of
-from shipit.errors import InvalidInput, Refused
+from shipit.errors import Refused
 from shipit.settings import Settings
 from shipit.storage import keys as stored
 from shipit.storage.pool import open_pool
@@ -60,9 +61,7 @@ def forget(system: str) -> None:
 def rotate() -> None:
     """Encrypt everybody's keys with the first secret of SHIPIT_SECRET_KEY. Needs DATABASE_URL."""
     settings = read_settings()
-    if settings.backend.database_url is None:
-        raise InvalidInput("DATABASE_URL", expected="the URL of a PostgreSQL database")
-    count, lost = asyncio.run(_rotate(settings, settings.backend.database_url.reveal()))
+    count, lost = asyncio.run(_rotate(settings, database_url(settings)))
     click.echo(f"{count} keys are encrypted anew")
     if lost:
         raise Refused(f"{lost} keys open with none of the secrets: their owners enter them again")

@@ -15,7 +15,9 @@ import msgspec
 from shipit.bot.patches import to_try
 from shipit.cli.landing_on_hg import simulated
 from shipit.cli.landing_simulated import Place, Simulated
-from shipit.cli.opening import patch_diffs, read_settings
+from shipit.cli.opening import patch_diffs
+from shipit.cli.options import shape_option
+from shipit.cli.reading import read_settings
 from shipit.clients.http import open_session
 from shipit.clients.shipit import Backend
 from shipit.errors import InvalidInput, Refused, ShipitError
@@ -115,7 +117,7 @@ class _Asked(msgspec.Struct, frozen=True):
 @click.option(
     "--index", type=click.Path(dir_okay=False, path_type=Path), help="File of the index of commits."
 )
-@click.option("--format", "shape", type=click.Choice(["text", "json"]), default="text", show_default=True)
+@shape_option
 def landing_plan(
     train_or_revisions: tuple[str, ...],
     pending: bool,
@@ -145,7 +147,8 @@ def landing_plan(
         raise click.UsageError("give one TRAIN, or --repo CLONE --onto REF and the revisions to land")
     if onto is None:
         scope = Scope.PENDING if pending else Scope.APPROVED
-        answer = asyncio.run(of_train(train_or_revisions[0], scope))
+        settings = read_settings()
+        answer = asyncio.run(of_train(settings, train_or_revisions[0], scope))
         if repo is not None and is_written:
             place = Place(
                 repo=repo,
@@ -155,7 +158,7 @@ def landing_plan(
                 patches=patches,
                 index=index,
             )
-            written = asyncio.run(_written(answer, place))
+            written = asyncio.run(_written(settings, answer, place))
             answer = msgspec.structs.replace(answer, written=written)
     else:
         assert repo is not None
@@ -185,9 +188,9 @@ async def backend_of(settings: Settings) -> AsyncIterator[Backend]:
         yield Backend(session, settings.backend.url, credentials=settings.taskcluster.credentials)
 
 
-async def of_train(train: str, scope: Scope) -> Answer:
+async def of_train(settings: Settings, train: str, scope: Scope) -> Answer:
     """The plan of a train as the backend knows it. Raises InvalidInput where no backend is set."""
-    async with backend_of(read_settings()) as backend:
+    async with backend_of(settings) as backend:
         told = msgspec.convert(await backend.plan(train, scope.value), _Told)
     revision = {one.request: one.revisions[-1] for one in told.conflicts if one.revisions}
     revision |= {one.request: one.revisions[-1] for one in told.order}
@@ -211,12 +214,12 @@ async def of_train(train: str, scope: Scope) -> Answer:
     )
 
 
-async def _written(answer: Answer, place: Place) -> str:
+async def _written(settings: Settings, answer: Answer, place: Place) -> str:
     """Write a train's plan to a clone, on the tip that it was made on."""
     if answer.tip is None:
         raise Refused(answer.reason or "there is no plan to write")
     bugs = sorted({step.bug for step in answer.steps if step.bug is not None})
-    patches, reason = await _patches([name for name in answer.order if not _is_commit(name)], bugs)
+    patches, reason = await _patches(settings, [name for name in answer.order if not _is_commit(name)], bugs)
     series = [Commit(name) if _is_commit(name) else patches.get(name) for name in answer.order]
     made = await simulated(place, [patch for patch in series if patch is not None])
     left = [name for name in answer.order if not _is_commit(name) and name not in patches]
@@ -228,13 +231,14 @@ def _is_commit(name: str) -> bool:
     return _COMMIT.fullmatch(name) is not None
 
 
-async def _patches(names: Sequence[str], bugs: Sequence[int]) -> tuple[dict[str, Patch], str]:
+async def _patches(
+    settings: Settings, names: Sequence[str], bugs: Sequence[int]
+) -> tuple[dict[str, Patch], str]:
     """The patches that are not on main yet, by name, and why some are not there."""
     if not names:
         return {}, ""
     found: dict[str, Patch] = {}
     reason = "it is not on main yet and cannot be read"
-    settings = read_settings()
     try:
         async with patch_diffs(settings) as diffs, backend_of(settings) as backend:
             for bug in bugs:

@@ -14,7 +14,8 @@ from pathlib import Path
 
 import click
 
-from shipit.cli.opening import read_settings
+from shipit.cli.options import stop_on_signals
+from shipit.cli.reading import database_url, read_settings
 from shipit.cli.serve import check_schema, configure_logging
 from shipit.clients.differential import Differential
 from shipit.clients.hooks import Hooks
@@ -52,19 +53,17 @@ def listen(shadow: bool) -> None:
     SIGHUP, or a change of the settings file, reads the routes again.
     """
     settings = read_settings()
-    url = settings.backend.database_url
-    if url is None:
-        raise InvalidInput("DATABASE_URL", expected="the URL of a PostgreSQL database")
+    url = database_url(settings)
     routes = routes_of(settings, shadow=shadow)
     if not routes and not settings.sources:
         raise InvalidInput("routes", expected="at least one of [[routes]], [[hooks]] or [[sources]]")
     configure_logging()
     instance = settings.instance + (SHADOW if shadow else "")
-    if shadow or migrate.current(url.reveal(), instance=instance) is None:
-        migrate.upgrade(url.reveal(), instance=instance)
-    check_schema(url.reveal(), instance)
+    if shadow or migrate.current(url, instance=instance) is None:
+        migrate.upgrade(url, instance=instance)
+    check_schema(url, instance)
     armed = os.environ.get("SHIPIT_FAILPOINT")
-    asyncio.run(_listen(settings, url.reveal(), shadow=shadow, reached=kill_at(armed) if armed else never))
+    asyncio.run(_listen(settings, url, shadow=shadow, reached=kill_at(armed) if armed else never))
 
 
 def routes_of(settings: Settings, *, shadow: bool = False) -> tuple[Route, ...]:
@@ -143,17 +142,14 @@ def outside_of(settings: Settings, session: Session, *, shadow: bool = False) ->
 
 
 async def _listen(settings: Settings, url: str, *, shadow: bool, reached: Reached) -> None:
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for name in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(name, stop.set)
+    stop = stop_on_signals()
     path = os.environ.get("SHIPIT_CONFIG")
     book = RouteBook(
         # routes hold no secrets, and fetching those would hold up everything else
         lambda: routes_of(load(os.environ, fetch_secret=lambda name, key: ""), shadow=shadow),
         path=Path(path) if path else None,
     )
-    loop.add_signal_handler(signal.SIGHUP, book.reload)
+    asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, book.reload)
     plan = plan_of(settings, shadow=shadow)
     limits = Limits(connections=max(settings.backend.database_connections, 6))
     async with contextlib.AsyncExitStack() as stack:

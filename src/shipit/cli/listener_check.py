@@ -17,7 +17,7 @@ from shipit.events.sources import parse_sources
 from shipit.settings import Settings
 
 
-class Looked(msgspec.Struct, frozen=True):
+class Finding(msgspec.Struct, frozen=True):
     """One thing that was looked at. problem: None when it is as it should be; said: what was seen."""
 
     what: str
@@ -25,9 +25,9 @@ class Looked(msgspec.Struct, frozen=True):
     said: str = ""
 
 
-def offline(settings: Settings) -> list[Looked]:
+def offline(settings: Settings) -> list[Finding]:
     """What the settings alone tell: every problem of routes, hooks and sources."""
-    found: list[Looked] = []
+    found: list[Finding] = []
     for what, read in (
         ("routes", lambda: routes_of(settings)),
         ("sources", lambda: parse_sources(settings.sources)),
@@ -35,24 +35,24 @@ def offline(settings: Settings) -> list[Looked]:
         try:
             rows = read()
         except BadRoutes as error:
-            found += [Looked(what, problem) for problem in error.problems]
+            found += [Finding(what, problem) for problem in error.problems]
         else:
             if rows:
-                found.append(Looked(what, said=", ".join(row.name for row in rows)))
+                found.append(Finding(what, said=", ".join(row.name for row in rows)))
     try:
         address_of(settings)
     except ShipitError as error:
-        found.append(Looked("pulse", error.detail))
+        found.append(Finding("pulse", error.detail))
     return found
 
 
-async def online(settings: Settings, session: Session) -> list[Looked]:
+async def online(settings: Settings, session: Session) -> list[Finding]:
     """What broker and Taskcluster say, asked only where routes need them; nothing is changed."""
     try:
         routes = routes_of(settings)
         outside = outside_of(settings, session)
     except ShipitError as error:
-        return [Looked("listener", error.detail)]
+        return [Finding("listener", error.detail)]
     if not routes:
         return []
     return [
@@ -62,44 +62,44 @@ async def online(settings: Settings, session: Session) -> list[Looked]:
     ]
 
 
-async def _broker(settings: Settings, routes: Iterable[Route]) -> list[Looked]:
+async def _broker(settings: Settings, routes: Iterable[Route]) -> list[Finding]:
     wanted = sorted({exchange for exchange, _ in exchanges(routes).values()})
     if not wanted:
         return []
     address = address_of(settings)
     if address is None:
-        return [Looked("pulse", "no URL (SHIPIT_PULSE_URL), and routes listen to it")]
+        return [Finding("pulse", "no URL (SHIPIT_PULSE_URL), and routes listen to it")]
     try:
         answers = await probe(address, wanted)
     except ShipitError as error:
-        return [Looked("pulse", error.detail)]
-    return [Looked(f"pulse {name}", problem, "is there") for name, problem in answers.items()]
+        return [Finding("pulse", error.detail)]
+    return [Finding(f"pulse {name}", problem, "is there") for name, problem in answers.items()]
 
 
-async def _hooks(hooks: Hooks | None, routes: Iterable[Route]) -> list[Looked]:
+async def _hooks(hooks: Hooks | None, routes: Iterable[Route]) -> list[Finding]:
     wanted = {sink.hook: sink for route in routes if isinstance(sink := route.sink, Hook)}
     if not wanted:
         return []
     if hooks is None:
-        return [Looked("taskcluster", "no root URL (TASKCLUSTER_ROOT_URL), and routes trigger hooks")]
+        return [Finding("taskcluster", "no root URL (TASKCLUSTER_ROOT_URL), and routes trigger hooks")]
     found = []
     for name, sink in sorted(wanted.items()):
         try:
             schema = await hooks.trigger_schema(sink.group, sink.name)
         except ShipitError as error:
-            found.append(Looked(f"hook {name}", error.detail))
+            found.append(Finding(f"hook {name}", error.detail))
             continue
         if schema is None:
-            found.append(Looked(f"hook {name}", "there is no such hook"))
+            found.append(Finding(f"hook {name}", "there is no such hook"))
         elif sink.task_id == "never" or not takes_task_id(schema):
             weaker = "takes no taskId: the weaker promise (its last fires are searched after a crash)"
-            found.append(Looked(f"hook {name}", said=weaker))
+            found.append(Finding(f"hook {name}", said=weaker))
         else:
-            found.append(Looked(f"hook {name}", said="takes a taskId: exactly one task"))
+            found.append(Finding(f"hook {name}", said="takes a taskId: exactly one task"))
     return found
 
 
-async def _phabricator(differential: object, routes: Iterable[Route]) -> list[Looked]:
+async def _phabricator(differential: object, routes: Iterable[Route]) -> list[Finding]:
     if differential is None and any(route.source == "phabricator" for route in routes):
-        return [Looked("phabricator", "no URL (SHIPIT_PHABRICATOR_URL), and routes poll it")]
+        return [Finding("phabricator", "no URL (SHIPIT_PHABRICATOR_URL), and routes poll it")]
     return []

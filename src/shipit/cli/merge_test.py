@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 import msgspec
 
+from shipit.cli.options import shape_option
 from shipit.errors import InvalidInput
 from shipit.merge.hunks import PathHunks
 from shipit.merge.series import Request
@@ -40,7 +41,7 @@ _SHOWN = {
 )
 @click.option("--base", metavar="REV", help="The commit that the diffs were made on.")
 @click.option("--hunks", "with_hunks", is_flag=True, help="Show what conflicts, with the three sides.")
-@click.option("--format", "shape", type=click.Choice(["text", "json"]), default="text", show_default=True)
+@shape_option
 def merge_test(
     repo: Path,
     onto: str,

@@ -1,12 +1,11 @@
 # SPDX-License-Identifier: MPL-2.0
-"""The entrance: settings are read once, every door is opened from them and handed down."""
+"""Everything a bot speaks to, opened from the settings and handed down."""
 
 from __future__ import annotations
 
-import asyncio
 import os
 import platform
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
@@ -21,38 +20,11 @@ from shipit.clients.lando import Lando
 from shipit.clients.phabricator import Phabricator
 from shipit.clients.schedule import ScheduleClient
 from shipit.clients.shipit import Backend
-from shipit.clients.taskcluster import Credentials, Taskcluster
+from shipit.clients.taskcluster import Taskcluster
 from shipit.errors import InvalidInput
-from shipit.settings import Repository, Secret, Settings, load
+from shipit.settings import Repository, Secret, Settings
 from shipit.vcs.clone import Clone
 from shipit.vcs.opening import clone_for, history_for, trials_for
-
-
-def read_settings(environ: Mapping[str, str] | None = None) -> Settings:
-    """This process's settings; Taskcluster secrets are fetched with the environment's credentials."""
-    environ = os.environ if environ is None else environ
-    return load(environ, fetch_secret=partial(_fetch_secret, environ))
-
-
-def _fetch_secret(environ: Mapping[str, str], name: str, key: str) -> str:
-    # in a task the proxy signs for us; elsewhere the credentials of the environment do
-    root = environ.get("TASKCLUSTER_PROXY_URL") or environ.get("TASKCLUSTER_ROOT_URL")
-    if not root:
-        raise InvalidInput("TASKCLUSTER_ROOT_URL", expected=f"to be set, since the secret {name} is needed")
-
-    async def fetch() -> str:
-        async with open_session() as session:
-            secret = await Taskcluster(session, root, _credentials_of(environ)).secret(name)
-        if not isinstance(secret.get(key), str):
-            raise InvalidInput(f"secret {name}", expected=f"a text {key!r} in it")
-        return str(secret[key])
-
-    return asyncio.run(fetch())
-
-
-def _credentials_of(environ: Mapping[str, str]) -> Credentials | None:
-    client, token = environ.get("TASKCLUSTER_CLIENT_ID"), environ.get("TASKCLUSTER_ACCESS_TOKEN")
-    return Credentials(client, token, environ.get("TASKCLUSTER_CERTIFICATE")) if client and token else None
 
 
 @asynccontextmanager

@@ -11,7 +11,8 @@ from typing import Any
 import click
 import msgspec
 
-from shipit.cli.opening import read_settings
+from shipit.cli.options import shape_option
+from shipit.cli.reading import read_settings
 from shipit.clients.http import open_session
 from shipit.clients.steps import StepServices
 from shipit.errors import (
@@ -31,9 +32,6 @@ _ERRORS: dict[int, type[ShipitError]] = {
     404: Missing,
     409: Refused,
 }
-shape_option = click.option(
-    "--format", "shape", type=click.Choice(["text", "json"]), default="text", show_default=True
-)
 because_option = click.option("--reason", default="", help="Why, in words.")
 
 

@@ -8,7 +8,8 @@ import json
 import click
 import msgspec
 
-from shipit.cli.pipeline import ask, because_option, pipeline, shape_option, show_answer
+from shipit.cli.options import shape_option
+from shipit.cli.pipeline import ask, because_option, pipeline, show_answer
 from shipit.errors import InvalidInput
 
 why_option = click.option("--reason", required=True, help="Why, in words.")

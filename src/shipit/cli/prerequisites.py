@@ -10,6 +10,7 @@ from pathlib import Path
 import click
 import msgspec
 
+from shipit.cli.options import shape_option
 from shipit.merge.advice import LIGHT, SERIES, Advice, Prerequisite, advise
 from shipit.merge.types import Outcome
 from shipit.vcs.ground import GitGround, kept_index
@@ -26,7 +27,7 @@ from shipit.vcs.hg_ground import HgGround
     type=click.Path(dir_okay=False, path_type=Path),
     help="File that keeps the index of commits; by default one in the user's cache folder.",
 )
-@click.option("--format", "shape", type=click.Choice(["text", "json"]), default="text", show_default=True)
+@shape_option
 def prerequisites(repo: Path, onto: str, revisions: tuple[str, ...], index: Path | None, shape: str) -> None:
     """Name the commits of main that REV… needs to merge onto a train's tip.
 

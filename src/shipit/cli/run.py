@@ -4,16 +4,16 @@
 from __future__ import annotations
 
 import asyncio
-import signal
 
 import click
 
-from shipit.cli.opening import read_settings, sender
+from shipit.cli.opening import sender
+from shipit.cli.options import stop_on_signals
+from shipit.cli.reading import database_url, read_settings
 from shipit.cli.serve import check_schema, configure_logging
 from shipit.cli.stepping import step_doors
 from shipit.cli.writing import outside_of
 from shipit.clients.http import open_session
-from shipit.errors import InvalidInput
 from shipit.runner.decisions import run as run_decisions
 from shipit.runner.loop import run as run_loop
 from shipit.runner.pipelines import run as run_pipelines
@@ -25,19 +25,14 @@ from shipit.storage.pool import Limits, open_pool
 def run() -> None:
     """The runner: pipelines, decisions, alarms. Needs DATABASE_URL; any number may run."""
     settings = read_settings()
-    url = settings.backend.database_url
-    if url is None:
-        raise InvalidInput("DATABASE_URL", expected="the URL of a PostgreSQL database")
+    url = database_url(settings)
     configure_logging()
-    check_schema(url.reveal(), settings.instance)
-    asyncio.run(_run(settings, url.reveal()))
+    check_schema(url, settings.instance)
+    asyncio.run(_run(settings, url))
 
 
 async def _run(settings: Settings, url: str) -> None:
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for name in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(name, stop.set)
+    stop = stop_on_signals()
     limits = Limits(connections=settings.backend.database_connections)
     async with (
         open_session(trust_env=True) as session,

@@ -12,12 +12,13 @@ import structlog
 
 from shipit.actions import starting
 from shipit.cli.credentials import credentials_of
+from shipit.cli.reading import database_url, read_settings
 from shipit.cli.writing import whose_of
 from shipit.clients.http import Session, open_session
 from shipit.clients.login import TaskclusterLogin
 from shipit.clients.taskcluster import Client, HawkFailed, HawkNone, HawkSuccess, Taskcluster
-from shipit.errors import InvalidInput, Refused
-from shipit.settings import BadSettings, Settings, load
+from shipit.errors import Refused
+from shipit.settings import BadSettings, Settings
 from shipit.storage import migrate
 from shipit.storage.pool import Limits, open_pool
 from shipit.web import serving
@@ -36,19 +37,17 @@ _COMMIT_VARIABLES = ("SHIPIT_COMMIT", "SOURCE_VERSION", "HEROKU_SLUG_COMMIT")
 )
 def serve(host: str | None, port: int | None) -> None:
     """The web service: stores and serves. Needs DATABASE_URL, brought up to date by `shipit db upgrade`."""
-    settings = load(os.environ)
-    url = settings.backend.database_url
-    if url is None:
-        raise InvalidInput("DATABASE_URL", expected="the URL of a PostgreSQL database")
+    settings = read_settings()
+    url = database_url(settings)
     configure_logging()
-    check_schema(url.reveal(), settings.instance)
+    check_schema(url, settings.instance)
     if problems := starting.problems(settings.releases):
         raise BadSettings(problems)
     commit = next((os.environ[name] for name in _COMMIT_VARIABLES if os.environ.get(name)), None)
     serving.run(
         _serve(
             settings,
-            url.reveal(),
+            url,
             host=host or settings.backend.host,
             port=settings.backend.port if port is None else port,
             commit=commit,

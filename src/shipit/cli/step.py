@@ -11,7 +11,8 @@ from typing import Any
 import click
 import msgspec
 
-from shipit.cli.opening import read_settings
+from shipit.cli.options import shape_option
+from shipit.cli.reading import read_settings
 from shipit.clients.http import open_session
 from shipit.clients.steps import StepServices
 from shipit.errors import InvalidInput
@@ -32,7 +33,7 @@ def step() -> None:
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="JSON object: parameters of a step that the service can create (default: {}).",
 )
-@click.option("--format", "shape", type=click.Choice(["text", "json"]), default="text", show_default=True)
+@shape_option
 def check(url: str, file: Path | None, shape: str) -> None:
     """Check a service sentence by sentence; ends with 1 when something does not hold.
 

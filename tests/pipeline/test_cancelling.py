@@ -72,6 +72,16 @@ def test_a_person_waives_what_cannot_be_cancelled() -> None:
     assert sentence(facts, "a") == "skipped by ann: its host is gone"
 
 
+def test_what_went_wrong_before_is_not_told_of_what_is_done() -> None:
+    facts, _ = turn(fresh(graph("a b")))
+    facts, _ = turn(says(facts, "a", "failure", message="out of disk"))
+    facts, _ = turn(says(facts, "a", "in_progress"))
+    assert sentence(facts, "a") == "runs"
+    facts = changed(facts, asked(facts, "b", Event.CANCEL_ASKED, by="ann", reason="wrong revision"))
+    facts, _ = turn(says(says(facts, "a", "success"), "b", "success"))
+    assert [sentence(facts, uid) for uid in "ab"] == ["done", "done"]
+
+
 def test_numbers_of_the_same_value_are_the_same_definition() -> None:
     assert digest_of({"x": [1, 2.0, 1e3]}) == digest_of({"x": [1.0, 2, 1000]})
     assert digest_of({"x": 1}) != digest_of({"x": True}) != digest_of({"x": "1"})

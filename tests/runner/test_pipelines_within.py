@@ -22,6 +22,8 @@ from shipit.storage import steps as stored_steps
 from shipit.world.server import served as served_by
 from shipit.world.steps import FakeSteps
 
+ADMIN = actor("ada@x", ["project:shipit:admin"])
+
 
 @pytest.fixture
 async def bench(database: Database) -> AsyncIterator[Bench]:
@@ -180,6 +182,34 @@ async def test_a_stop_whose_restart_was_cancelled_can_be_asked_to_end_again(benc
         row = await stored_steps.read(connection, "signoff", other)
     assert row is not None and row.status.value == "success"
     assert bench.query("select uid from stops where restarted_at is null") == []
+
+
+async def test_a_signature_does_not_outlive_what_was_signed(bench: Bench) -> None:
+    colleague = actor("cleo@x", ["project:shipit:sign/releng"])
+
+    async def put(subject: str) -> None:
+        parameters = {"policy": [{"releng": 2}], "digest": "d", "subject": subject}
+        await bench.act(served.create, "signoff", "s", parameters, ADMIN, check_url=lambda _: None, now=now())
+
+    await put("ship 1")
+    await bench.act(signing.sign, "s", ENGINEER, now=now())
+    for _ in range(2):
+        await bench.act(served.delete, "signoff", "s", ADMIN, now=now())
+    await put("ship 2")
+    await bench.act(signing.sign, "s", colleague, now=now())
+    await bench.turn()
+    async with bench.pool.connection() as connection:
+        row = await served.read(connection, "signoff", "s")
+    assert (row.status.value, row.message) == ("in_progress", "must still be signed by 1 of releng")
+
+
+async def test_a_step_whose_pipeline_is_gone_can_be_removed(bench: Bench) -> None:
+    await bench.put("p", step("m"))
+    await tick(bench, "p.m.1")
+    with pytest.raises(Refused, match="stays as long"):
+        await bench.act(served.delete, "manual", "p.m.1", ENGINEER, now=now())
+    await bench.act(acts.delete, "p", ENGINEER, now=now())
+    assert (await bench.act(served.delete, "manual", "p.m.1", ENGINEER, now=now()))[1] == "removed"
 
 
 class Confused(FakeSteps):

@@ -19,7 +19,7 @@ from shipit.pipeline.states import Status
 from shipit.pipeline.types import NewStep, Note, StepRow, digest_of
 from shipit.steps import manual
 from shipit.steps.kinds import KINDS
-from shipit.storage import pipelines, steps
+from shipit.storage import pipelines, signatures, steps
 from shipit.storage.pool import Connection
 
 
@@ -87,9 +87,13 @@ async def delete(
     may_change(by, row)
     subject = f"{kind}/{uid}"
     if row.status.is_end:
-        if row.pipeline is not None:
+        if row.pipeline is not None and await pipelines.digest(connection, row.pipeline) is not None:
             raise Refused(f"the step belongs to pipeline {row.pipeline!r} and stays as long as that")
         await steps.remove(connection, kind, uid)
+        # Whoever signed this did not sign what is put under the same uid next.
+        if kind == "signoff":
+            why = "the signoff was removed"
+            await signatures.revoke(connection, uid, person=None, by=by.person, why=why)
         await pipelines.note(connection, [Note(subject=subject, actor=by.person, what="removed")])
         return described(row), "removed"
     await pipelines.note(connection, [Note(subject=subject, actor=by.person, what="cancel asked")])

@@ -286,7 +286,7 @@ class _Run:
             when = self.now + backoff(self.facts, step, node.attempt)
             return replace(node, retry_at=when, finished_at=self.now, note=self._said(node))
         if event is Event.RUNS_AGAIN:
-            return replace(node, finished_at=None, retry_at=None, deadline=self._deadline(step))
+            return replace(node, finished_at=None, retry_at=None, deadline=self._deadline(step), note="")
         if event is Event.UNSTARTABLE:
             return replace(node, finished_at=self.now, note=self._lacking(step))
         if event is Event.REQUIREMENT_REDONE:
@@ -302,6 +302,8 @@ class _Run:
     def _last_words(self, node: Node, event: Event) -> str:
         if event is Event.TOOK_TOO_LONG:
             return UNCONFIRMED if _runs(node) else ""
+        if event is Event.SUCCEEDED:
+            return self._said(node)
         # Why somebody cancelled it says more than that it is cancelled.
         is_asked = event is Event.WAS_CANCELLED and node.by
         return node.note if is_asked else self._said(node) or node.note

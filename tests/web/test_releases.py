@@ -71,6 +71,8 @@ async def test_a_release_says_what_each_of_us_may_do_and_why_not(both: Both) -> 
         for who in ("engineer", "signer", "user", "shipper")
     }
     assert you["engineer"]["phases"] == ["ship", "push"]
+    excluded = (await get(service, "/api/releases/p"))["steps"][0]["details"]["excluded"]
+    assert excluded == ["engineer", "shipper"]
     # Who put it asks for it, whoever it says asks for it too.
     assert you["engineer"]["signs"] == {"sign": "whoever asks for it does not sign it"}
     assert you["signer"]["signs"] == {"sign": ""}

@@ -28,7 +28,7 @@ export function age(at: string | number, now: number): string {
   return `${Math.floor(span / DAY)}\u00a0d`;
 }
 
-/** "2 d 11 h": a span in two units. */
+/** "2 d 11 h": a span in two units; of less than a minute the seconds. */
 export function span(milliseconds: number): string {
   const left = Math.max(0, milliseconds);
   const days = Math.floor(left / DAY);
@@ -36,7 +36,7 @@ export function span(milliseconds: number): string {
   const minutes = Math.floor((left % HOUR) / MINUTE);
   if (days) return `${days}\u00a0d ${hours}\u00a0h`;
   if (hours) return `${hours}\u00a0h ${minutes}\u00a0min`;
-  return `${minutes}\u00a0min`;
+  return minutes ? `${minutes}\u00a0min` : `${Math.round(left / 1000)}\u00a0s`;
 }
 
 /** "09:12" today, else "3 Sep 09:12"; UTC, which whoever shows it says. */

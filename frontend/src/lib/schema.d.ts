@@ -3684,7 +3684,8 @@ export interface components {
          * @description A kind of release, for whoever would start one.
          *
          *         wants: what they must say. version: as the calendar has it, where it does. steps: what happens, in order
-         *         and in words. has_build: whether it gets a build number. why_not: why they may not, empty when they may.
+         *         and in words; empty while the calendar that says it was not read. has_build: whether it gets a build
+         *         number. why_not: why they may not, empty when they may.
          */
         KindView: {
             name: string;
@@ -3766,7 +3767,7 @@ export interface components {
         };
         /**
          * Release
-         * @description Everything the page of a pipeline shows.
+         * @description Everything the page of a pipeline shows. wants_cancel: it was cancelled, and is not taken up again.
          */
         Release: {
             uid: string;
@@ -3783,6 +3784,7 @@ export interface components {
             created_at: string;
             hold: string;
             hold_by: string;
+            wants_cancel: boolean;
             is_being_cancelled: boolean;
             steps: components["schemas"]["StepView"][];
             forecast: components["schemas"]["Forecast"];
@@ -3896,7 +3898,7 @@ export interface components {
          * You
          * @description What whoever asks may do here. phases: they may act on.
          *
-         *         signs: by step, why they may not sign, "" when they may; a signoff beside the steps, which lets a stop end or
+         *         signs: by step, why they may not sign, "" when they may; a signoff that lets a stop end or
          *         a rollout go on, by its own uid. has_signed: those whose signature of theirs stands. ticks: by manual
          *         step, why they may not tick it off.
          */

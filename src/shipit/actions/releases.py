@@ -19,6 +19,7 @@ from shipit.pipeline.states import State, Status
 from shipit.pipeline.transition import is_satisfied
 from shipit.pipeline.types import StepDefinition, Stop
 from shipit.pipeline.wording import Tone, Word, headline, is_stuck, tally, word
+from shipit.steps.signoff import excluded_of
 from shipit.storage import pipelines, steps
 from shipit.storage.pipelines import Stored
 from shipit.storage.pool import Connection
@@ -67,7 +68,7 @@ class StepView(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Release(msgspec.Struct, frozen=True, kw_only=True):
-    """Everything the page of a pipeline shows."""
+    """Everything the page of a pipeline shows. wants_cancel: it was cancelled, and is not taken up again."""
 
     uid: str
     product: str
@@ -83,6 +84,7 @@ class Release(msgspec.Struct, frozen=True, kw_only=True):
     created_at: datetime
     hold: str
     hold_by: str
+    wants_cancel: bool
     is_being_cancelled: bool
     steps: tuple[StepView, ...]
     forecast: Forecast
@@ -151,6 +153,7 @@ async def release(
         created_at=stored.created_at,
         hold=stored.facts.hold,
         hold_by=stored.facts.hold_by,
+        wants_cancel=stored.facts.wants_cancel,
         is_being_cancelled=stored.facts.wants_cancel and not stored.status.is_end,
         steps=tuple(
             _step(stored, step, stands[step.uid], took.get(step.uid, ()), now) for step in definition.steps
@@ -220,10 +223,10 @@ def _step(
     facts = stored.facts
     node = facts.nodes[step.uid]
     short = word(facts, step, now)
-    is_running = (
-        node.state is State.IN_PROGRESS and node.started_at is not None and len(took) >= LEAST_HISTORY
-    )
-    begun = node.started_at if is_running else None
+    details = _details(stored, step)
+    # What is halted ends when somebody lets it go on.
+    is_running = node.state is State.IN_PROGRESS and not details.get("halted")
+    begun = node.started_at if is_running and len(took) >= LEAST_HISTORY else None
     return StepView(
         uid=step.uid,
         title=by_title(step),
@@ -247,5 +250,14 @@ def _step(
         late_at=begun and begun + timedelta(seconds=quantile(took, 0.9)),
         rollback=step.rollback,
         starts=what_starts(facts, step.uid) if step.kind == "signoff" else (),
-        details=node.served.details if node.served is not None else {},
+        details=details,
     )
+
+
+def _details(stored: Stored, step: StepDefinition) -> dict[str, Any]:
+    """What its service says; of a signoff also who is not to sign."""
+    node = stored.facts.nodes[step.uid]
+    details = node.served.details if node.served is not None else {}
+    if step.kind != "signoff":
+        return details
+    return {**details, "excluded": sorted(excluded_of(step.parameters, stored.created_by))}

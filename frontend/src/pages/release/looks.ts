@@ -64,17 +64,26 @@ export function firstOfAll(steps: readonly Step[]): Step | undefined {
 export function starting(release: Release, step: Step): string {
   const isOver = (uid: string): boolean => ["success", "skipped"].includes(release.steps.find((each) => each.uid === uid)?.state ?? "");
   const title = (uid: string): string => release.steps.find((each) => each.uid === uid)?.title ?? uid;
-  const found = release.steps
-    .filter((each) => each.state === "blocked" && each.requires.includes(step.uid))
-    .map((each) => {
-      const others = each.requires.filter((uid) => uid !== step.uid && !isOver(uid)).map(title);
-      return others.length ? `starts ${each.title} as soon as ${named(others)} ${others.length === 1 ? "is" : "are"} done` : `starts ${each.title}`;
-    });
-  return found.length ? named(found) : "starts nothing else";
+  const after = release.steps.filter((each) => each.state === "blocked" && each.requires.includes(step.uid));
+  const others = (each: Step): string[] => each.requires.filter((uid) => uid !== step.uid && !isOver(uid)).map(title);
+  const atOnce = after.filter((each) => !others(each).length).map((each) => each.title);
+  const found = after.filter((each) => others(each).length).map((each) => `${each.title} as soon as ${are(others(each), "done")}`);
+  if (atOnce.length) found.unshift(named(atOnce));
+  return found.length ? `starts ${found.join("; and ")}` : "starts nothing else";
 }
 
-/** "A, B and 3 more" */
+/** "A is done", "A and B are done". */
+export const are = (names: readonly string[], what: string): string => `${named(names)} ${names.length === 1 ? "is" : "are"} ${what}`;
+
+/** "A waits", "A and B wait". */
+export const waiting = (names: readonly string[], what: string): string => `${named(names)} ${names.length === 1 ? "waits" : "wait"} ${what}`;
+
+/** "ship RC" of "ship_rc". */
+export const phaseName = (phase: string): string => phase.replace(/_rc\b/, " RC").replaceAll("_", " ");
+
+/** "A, B and C", "A, B and 3 more" */
 export function named(names: readonly string[], most = 6): string {
   const rest = names.length - most;
-  return rest > 0 ? `${names.slice(0, most).join(", ")} and ${rest} more` : names.join(", ");
+  if (rest > 0) return `${names.slice(0, most).join(", ")} and ${rest} more`;
+  return names.length < 2 ? names.join("") : `${names.slice(0, -1).join(", ")} and ${names.at(-1)}`;
 }

@@ -4,7 +4,7 @@
 import { send } from "../../lib/api";
 import type { IconName } from "../../lib/icons";
 import type { Step } from "./layout";
-import { named, type Release } from "./looks";
+import { named, waiting, type Release } from "./looks";
 
 export interface Verb {
   name: string;
@@ -14,6 +14,8 @@ export interface Verb {
   happens: string[];
   /** Label of the reason's field, null: none is asked. */
   reason: string | null;
+  /** Ticking off has a right of its own; all else takes the phase's. */
+  isTick?: boolean;
   isDanger?: boolean;
   isFirst?: boolean;
   run: (reason: string) => Promise<unknown>;
@@ -27,7 +29,8 @@ export function verbs(release: Release, step: Step): Verb[] {
   const blocked = after.filter((each) => each.state === "blocked").map((each) => each.title);
   const others = (each: Step) => each.requires.filter((uid) => uid !== step.uid && !OVER.has(release.steps.find((one) => one.uid === uid)!.state));
   const begins = after.filter((each) => each.state === "blocked" && !others(each).length).map((each) => each.title);
-  const goesOn = begins.length ? `${named(begins)} may start then.` : blocked.length ? `${named(blocked)} still wait for other steps.` : "Nothing waits for it.";
+  const goesOn = begins.length ? `${named(begins)} may start then.` : blocked.length ? `${waiting(blocked, "for other steps still")}.` : "Nothing waits for it.";
+  const stuck = blocked.length ? `${named(blocked)} cannot start until it is retried or skipped.` : "Nothing waits for it.";
   const change = (verb: string) => (reason: string) =>
     send("post", "/api/pipelines/{uid}/steps/{step}/{verb}", { path: { uid: release.uid, step: step.uid, verb }, body: { reason } });
   const title = `“${step.title}”`;
@@ -42,7 +45,7 @@ export function verbs(release: Release, step: Step): Verb[] {
   };
   const cancel: Verb = {
     name: "cancel", label: "Cancel step", icon: "stop", title: `Cancel ${title}?`, reason: "Why", isDanger: true, run: change("cancel"),
-    happens: ["Its service is told to stop; what it has done already is not undone.", blocked.length ? `${named(blocked)} cannot start until it is retried or skipped.` : "Nothing waits for it."],
+    happens: ["Its service is told to stop; what it has done already is not undone.", stuck],
   };
   const rerun: Verb = {
     name: "rerun", label: "Run again", icon: "turn", title: `Run ${title} again?`, reason: "Why", isDanger: true, run: change("rerun"),
@@ -50,17 +53,17 @@ export function verbs(release: Release, step: Step): Verb[] {
   };
   const unskip: Verb = {
     name: "unskip", label: "Take the skip back", icon: "undo", title: `Do ${title} after all?`, reason: "Why", run: change("unskip"),
-    happens: ["It waits for its turn again; refused when a step after it has begun.", ...(after.length ? [`${named(after.map((each) => each.title))} wait for it again.`] : [])],
+    happens: ["It waits for its turn again; refused when a step after it has begun.", ...(after.length ? [`${waiting(after.map((each) => each.title), "for it again")}.`] : [])],
   };
   const letGo: Verb = {
     name: "release", label: "Let it go", icon: "play", title: `Let ${title} start?`, reason: "Why (optional)", isFirst: true, run: change("release"),
     happens: ["Everything it requires is done: it starts at once."],
   };
   const finish = (isDone: boolean): Verb => ({
-    name: isDone ? "done" : "not-done", label: isDone ? "Done" : "Could not be done", icon: isDone ? "check" : "x",
+    isTick: true, name: isDone ? "done" : "not-done", label: isDone ? "Done" : "Could not be done", icon: isDone ? "check" : "x",
     title: isDone ? `Is ${title} done?` : `Could ${title} not be done?`, reason: isDone ? "Comment (optional)" : "Why not", isFirst: isDone, isDanger: !isDone,
     run: (comment) => send("put", "/steps/{kind}/{uid}/done", { path: { kind: "manual", uid: step.step! }, body: { done: isDone, comment, output: {} } }),
-    happens: [isDone ? goesOn : `The step fails; ${blocked.length ? `${named(blocked)} cannot start until it is retried or skipped.` : "nothing waits for it."}`, "It is on record under your name."],
+    happens: [...(isDone ? [goesOn] : ["The step fails.", stuck]), "It is on record under your name."],
   });
   const halt: Verb = {
     name: "halt", label: "Halt the rollout", icon: "stop", title: "Halt the rollout?", reason: "Why", isDanger: true, isFirst: true,
@@ -68,6 +71,15 @@ export function verbs(release: Release, step: Step): Verb[] {
     happens: ["Nothing is raised any more, and a raise that waits in Balrog is taken back.", "Who is offered the update already goes on to be: to stop that, roll the phase back.", "Halting needs nobody else; going on must be signed."],
   };
 
+  // Who waits for something need not wait: what has no effect of its own is cancelled and skipped in one act.
+  const goOn: Verb = {
+    name: "go-on", label: "Go on without it", icon: "skip", title: `Go on without ${title}?`, reason: "Why it may be skipped",
+    run: async (reason) => { await change("cancel")(reason); await change("skip")(reason); },
+    happens: ["It waits no longer and counts as done; your reason stays on record.", goesOn],
+  };
+
+  // A cancelled release is not taken up again.
+  if (release.wants_cancel) return [];
   const found: Record<string, Verb[]> = {
     failure: [retry, skip], timed_out: [retry, skip], cancelled: [retry, skip],
     blocked: [skip], retrying: [skip, cancel], skipped: [unskip],
@@ -75,6 +87,7 @@ export function verbs(release: Release, step: Step): Verb[] {
     success: step.kind === "signoff" ? [] : [rerun],
     in_progress: step.kind === "manual" ? [finish(true), finish(false), cancel]
       : step.kind === "rollout" && !step.details["halted"] ? [halt, cancel]
+      : step.kind === "uplifts" || step.kind === "timer" ? [goOn, cancel]
       : [cancel],
   };
   return found[step.state] ?? [];

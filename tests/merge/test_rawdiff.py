@@ -49,6 +49,17 @@ index 1234567..0000000
 """
 
 
+@pytest.mark.parametrize(
+    ("written", "meant"),
+    [(rb"\8", b"8"), (rb"\0", b"0"), (rb"\18", b"18"), (rb"\101", b"A"), (rb"\777", b"\xff")],
+)
+def test_odd_escapes_in_a_quoted_path_are_read_as_something(written: bytes, meant: bytes) -> None:
+    path = b"x%s" % written
+    diff = b'diff --git "a/%s" "b/%s"\n--- "a/%s"\n+++ "b/%s"\n@@ -1 +1 @@\n-a\n+b\n' % ((path,) * 4)
+    (file,) = read_diff(diff).files
+    assert file.new == b"x" + meant
+
+
 def test_every_file_of_a_git_diff_is_named_with_what_it_was_made_on() -> None:
     files = read_diff(GIT).files
     assert files == (

@@ -191,7 +191,7 @@ def _unquoted(text: bytes) -> bytes:
 
     def plain(match: re.Match[bytes]) -> bytes:
         code = match[1]
-        return bytes([int(code, 8) & 255]) if code.isdigit() else _ESCAPES.get(code, code)
+        return bytes([int(code, 8) & 255]) if len(code) == 3 else _ESCAPES.get(code, code)
 
     return re.sub(rb"\\([0-7]{3}|.)", plain, inside, flags=re.DOTALL)
 

@@ -94,7 +94,7 @@ def _fits(form: Form, train: Train) -> float:
 def _word_fits(word: str, train: Train) -> int:
     if not word:
         return 0
-    if word.isdigit():
+    if word.isdecimal():
         return 3 if int(word[:6]) == train.major else 1
     family, _, name = word.rpartition("-")
     theirs = (train.approval_flag or "").split("-")

@@ -9,26 +9,34 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
+from collections import Counter
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 import structlog
+from msgspec.structs import replace
 
 from shipit.actions.reconciling import reconcile
 from shipit.errors import ShipitError, Unavailable
 from shipit.pipeline.types import Progress, StepRow
+from shipit.runner.clock import Clock
 from shipit.runner.looping import work_until
 from shipit.steps.contract import Doors
 from shipit.steps.kinds import KINDS
 from shipit.storage import pipelines, steps
+from shipit.storage.pool import translated
 
 TICK_SECONDS = 1.0
 LEASE = timedelta(seconds=90)
-# Longer than any call outside may take, shorter than the lease: nobody acts without one.
-LOOK_SECONDS = 60.0
+# Of the lease, from before it was asked for: who was held up longer does nothing more, for it may have ended.
+LOOK_SHARE = 2 / 3
 BATCH = 100
-MOST_AT_ONCE = 16
+# Services that hang hold up others' steps only when that many of them hang at once that these numbers meet.
+MOST_AT_ONCE, MOST_OF_A_SERVICE = 64, 8
 LONGEST_PAUSE = 120.0
+# How long a pipeline that cannot be decided is left alone.
+ASIDE_SECONDS = 60.0
 
 log = structlog.get_logger(__name__)
 
@@ -46,11 +54,12 @@ async def run(
     database_url: str | None = None,
     tick: float = TICK_SECONDS,
     lease: timedelta = LEASE,
-    now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    now: Callable[[], datetime] | None = None,
     at: Failpoint = _nowhere,
 ) -> None:
     """Work until told to stop. database_url: where notifications are heard; None: only the tick wakes it.
 
+    now: None is the database's clock, the same for all runners.
     at: called with the name of each point where dying matters, for tests that die there.
     """
     wake = asyncio.Event()
@@ -77,13 +86,14 @@ class Runner:
         doors: Doors,
         *,
         lease: timedelta = LEASE,
-        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+        now: Callable[[], datetime] | None = None,
         at: Failpoint = _nowhere,
         wake: asyncio.Event | None = None,
     ) -> None:
-        self._doors, self._lease, self._now, self._at = doors, lease, now, at
+        self._doors, self._lease, self._at = doors, lease, at
+        self._clock = Clock(now)
         self._wake = wake or asyncio.Event()
-        self._looks: set[asyncio.Task[None]] = set()
+        self._looks: dict[asyncio.Task[None], StepRow] = {}
         self._failures: dict[tuple[str, str], int] = {}
 
     async def work(self) -> bool:
@@ -94,23 +104,55 @@ class Runner:
 
     async def decide(self) -> tuple[int, bool]:
         """Decide the pipelines that are due, in one transaction."""
-        async with self._doors.database.connection() as connection:
-            found = await reconcile(connection, self._now(), limit=BATCH)
-            self._at("decided, not committed")
+        try:
+            async with self._doors.database.connection() as connection:
+                now = await self._clock.read(connection)
+                found = await reconcile(connection, now, limit=BATCH)
+                self._at("decided, not committed")
+        except Unavailable:
+            raise
+        except Exception:
+            # One pipeline that cannot be decided must not stop the others.
+            log.exception("pipelines.decide")
+            found = await self._decide_each()
         self._at("decided")
         return found
+
+    async def _decide_each(self) -> tuple[int, bool]:
+        """Decide what is due one by one; what cannot be decided is left alone for a while."""
+        changed = 0
+        async with self._doors.database.connection() as connection:
+            now = await self._clock.read(connection)
+            due, more = await pipelines.take_due(connection, limit=BATCH)
+            for uid in due:
+                try:
+                    with translated():
+                        async with connection.transaction():
+                            changed += (await reconcile(connection, now, uids=[uid]))[0]
+                except Unavailable:
+                    raise
+                except Exception:
+                    log.exception("pipelines.undecided", uid=uid)
+                    await pipelines.set_aside(connection, uid, timedelta(seconds=ASIDE_SECONDS))
+        return changed, more
 
     async def claim(self) -> int:
         """Begin to look at steps that are due, as many as there is room for."""
         room = MOST_AT_ONCE - len(self._looks)
         if room <= 0:
             return 0
+        ends = time.monotonic() + self._lease.total_seconds() * LOOK_SHARE
+        busy = Counter(steps.service_of(row) for row in self._looks.values())
         async with self._doors.database.connection() as connection:
-            rows = await steps.claim(connection, limit=room, lease=self._lease)
+            rows = await steps.claim(
+                connection, limit=room, lease=self._lease, each=MOST_OF_A_SERVICE, busy=busy
+            )
+            now = await self._clock.read(connection) if rows else None
         self._at("claimed") if rows else None
         for row in rows:
-            task = asyncio.create_task(self._look(row))
-            self._looks.add(task)
+            assert now is not None
+            task = asyncio.create_task(self._look(row, now, ends))
+            self._looks[task] = row
             task.add_done_callback(self._done)
         return len(rows)
 
@@ -119,40 +161,66 @@ class Runner:
         while self._looks:
             await asyncio.wait(self._looks)
 
-    async def close(self) -> None:
-        """Let the looks that run end, for a while; the rest is looked at again when its lease has ended."""
+    async def close(self, *, patience: float = 5.0) -> None:
+        """Let the looks that run end, for some seconds; the rest is given back, for others to look at."""
         if self._looks:
-            await asyncio.wait(self._looks, timeout=5)
-        for task in self._looks:
+            await asyncio.wait(self._looks, timeout=patience)
+        left = dict(self._looks)
+        for task in left:
             task.cancel()
+        await asyncio.gather(*left, return_exceptions=True)
+        if left:
+            # Where there is no database, their leases end.
+            with contextlib.suppress(Unavailable):
+                async with self._doors.database.connection() as connection:
+                    await steps.give_back(connection, list(left.values()))
 
     def _done(self, task: asyncio.Task[None]) -> None:
-        self._looks.discard(task)
+        del self._looks[task]
         self._wake.set()
 
-    async def _look(self, row: StepRow) -> None:
+    async def _look(self, row: StepRow, now: datetime, ends: float) -> None:
+        """Look at a step under its lease. ends: when, by the monotonic clock, nothing more may be done."""
+        if row.status.is_end and row.wants_cancel:
+            # It ended before the cancel came to it: what happened, happened.
+            row = replace(row, wants_cancel=False)
+        left = ends - time.monotonic()
+        if left <= 0:
+            log.warning("pipelines.late", kind=row.kind, uid=row.uid)
+            return
         try:
-            async with asyncio.timeout(LOOK_SECONDS):
-                progress = await KINDS[row.kind].look(row, self._doors, self._now())
+            async with asyncio.timeout(left):
+                progress = await KINDS[row.kind].look(row, self._doors, now)
             self._failures.pop((row.kind, row.uid), None)
         except ShipitError as error:
             progress = self._postponed(row, error)
         except TimeoutError:
-            progress = self._postponed(row, Unavailable("step", f"no answer in {LOOK_SECONDS:g} s"))
+            progress = self._postponed(row, Unavailable("step", f"no answer in {left:.0f} s"))
         except Exception:
             # The outermost frame of a look: one broken step must not stop the others.
             log.exception("pipelines.look", kind=row.kind, uid=row.uid)
             progress = self._postponed(row, ShipitError("a defect of ours; the log has it"))
         self._at("looked")
-        with contextlib.suppress(Unavailable):
-            async with self._doors.database.connection() as connection:
-                is_ours = await steps.record(connection, row, progress)
-                if is_ours:
-                    await pipelines.note(connection, progress.notes)
-                self._at("recorded, not committed")
-            self._at("recorded")
-            if not is_ours:
-                log.info("pipelines.fenced", kind=row.kind, uid=row.uid)
+        try:
+            await self._record(row, progress)
+        except Unavailable as error:
+            log.warning("pipelines.unrecorded", kind=row.kind, uid=row.uid, reason=error.detail)
+        except Exception:
+            # What came of it cannot be stored: said, lest it be looked at for ever without a reason.
+            log.exception("pipelines.record", kind=row.kind, uid=row.uid)
+            with contextlib.suppress(Unavailable):
+                told = ShipitError("what came of it cannot be stored; the log has it")
+                await self._record(row, self._postponed(row, told))
+
+    async def _record(self, row: StepRow, progress: Progress) -> None:
+        async with self._doors.database.connection() as connection:
+            is_ours = await steps.record(connection, row, progress)
+            if is_ours:
+                await pipelines.note(connection, progress.notes)
+            self._at("recorded, not committed")
+        self._at("recorded")
+        if not is_ours:
+            log.info("pipelines.fenced", kind=row.kind, uid=row.uid)
 
     def _postponed(self, row: StepRow, error: ShipitError) -> Progress:
         """The step as it was, with the reason; looked at again after a pause that grows."""
@@ -161,13 +229,15 @@ class Runner:
         if len(self._failures) > 10_000:
             self._failures.clear()
         pause = timedelta(seconds=min(LONGEST_PAUSE, 0.5 * 2.0 ** min(failures, 20)))
-        due = self._now() + pause
-        retry_at = getattr(error, "retry_at", None)
+        if isinstance(error, Unavailable) and error.retry_at is not None:
+            # A time by our own clock, whatever that says.
+            pause = max(pause, error.retry_at - datetime.now(UTC))
+        due = self._clock.now() + pause
         return Progress(
             status=row.status,
-            message=f"{error.detail}; asked again at {max(due, retry_at or due):%H:%M:%S %Z}",
+            message=f"{error.detail}; asked again at {due:%H:%M:%S %Z}",
             details=row.details,
             output=row.output,
             memory=row.memory,
-            due_at=max(due, retry_at or due),
+            due_at=due,
         )

@@ -17,6 +17,8 @@ from shipit.steps.contract import Doors
 FIRST_LOOK, LONGEST_LOOK = 1.0, 30.0
 # A service may need a moment until it finds what it has taken.
 MOST_MISSING = 3
+# A request that was given up, or whose sender died, may still arrive; after this it does no more.
+SETTLE = timedelta(seconds=15)
 SCHEMA: Mapping[str, Any] = {
     "type": "object",
     "additionalProperties": False,
@@ -78,24 +80,33 @@ async def _create(row: StepRow, doors: Doors, now: datetime) -> Progress:
 
 async def _cancel(row: StepRow, doors: Doors, now: datetime) -> Progress:
     assert doors.services is not None
-    memory = {**row.memory, "phase": "cancelled"}
+    # From here on it is asked as often as in the beginning, however long it has run.
+    memory = {**row.memory, "phase": "cancelled", "asked": now.isoformat()}
+    soon = now + timedelta(seconds=FIRST_LOOK)
     try:
         # Also when nothing was created as far as we know: our PUT may have been taken all the same.
         said = await doors.services.delete(_url(row), row.uid)
     except Missing:
+        if (settled := _settled_at(row, now)) > now:
+            message = "being cancelled; its service knows no such step yet, and is asked again"
+            kept = {**row.memory, "settled": settled.isoformat()}
+            return Progress(message=message, details=row.details, memory=kept, due_at=settled)
         return _ended(row, Status.CANCELLED, "cancelled; its service knows no such step")
     except Refused as error:
-        return Progress(
-            message=f"cannot be cancelled: {error.detail}",
-            details=row.details,
-            memory=memory,
-            due_at=now + timedelta(seconds=FIRST_LOOK),
-        )
+        message = f"cannot be cancelled: {error.detail}"
+        return Progress(message=message, details=row.details, memory=memory, due_at=soon)
     if said.status.is_end:
         return _ended(row, said.status, said.message or f"its service says {said.status.value}", said.output)
     message = said.message or "its service is cancelling it"
-    due_at = now + timedelta(seconds=FIRST_LOOK)
-    return Progress(message=message, details=row.details, memory=memory, due_at=due_at)
+    return Progress(message=message, details=row.details, memory=memory, due_at=soon)
+
+
+def _settled_at(row: StepRow, now: datetime) -> datetime:
+    """When it is certain that no creation of ours is on its way; now, when none was ever sent."""
+    if row.memory["phase"] != "new" or row.fence <= 1:
+        return now
+    known = row.memory.get("settled")
+    return now + SETTLE if known is None else datetime.fromisoformat(known)
 
 
 async def _follow(row: StepRow, doors: Doors, now: datetime) -> Progress:
@@ -103,6 +114,8 @@ async def _follow(row: StepRow, doors: Doors, now: datetime) -> Progress:
     try:
         said = await doors.services.status(_url(row), row.uid)
     except Missing:
+        if row.status.is_end:
+            return _ended(row, row.status, row.message, row.output)
         if row.memory["phase"] == "cancelled":
             return _ended(row, Status.CANCELLED, "cancelled and removed by its service")
         missing = int(row.memory.get("missing", 0)) + 1

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -70,10 +70,39 @@ async def lock(connection: Connection, kind: str, uid: str) -> StepRow | None:
     return await _one(connection, "lock", kind, uid)
 
 
-async def claim(connection: Connection, *, limit: int, lease: timedelta) -> list[StepRow]:
-    """Steps to look at now, ours until the lease ends; each claim raises the fence."""
-    cursor = await connection.execute(_SQL["claim"], {"limit": limit, "lease": lease})
+async def claim(
+    connection: Connection,
+    *,
+    limit: int,
+    lease: timedelta,
+    each: int = 1000,
+    busy: Mapping[str, int] | None = None,
+) -> list[StepRow]:
+    """Steps to look at now, ours until the lease ends; each claim raises the fence.
+
+    each: how many of one service at most, of which there are `busy` already (`service_of`). Pipelines take
+    turns, so that one with thousands of steps due does not hold up another.
+    """
+    values = {"limit": limit, "lease": lease, "each": each, "busy": Jsonb(busy or {})}
+    cursor = await connection.execute(_SQL["claim"], values)
     return [_row(row) for row in await cursor.fetchall()]
+
+
+def service_of(row: StepRow) -> str:
+    """Who is asked when a step is looked at: the host of a remote one, else all that its kind asks."""
+    if row.kind != "remote":
+        return row.kind
+    return "/".join(str(row.parameters.get("api_url", "")).split("/")[:3])
+
+
+async def give_back(connection: Connection, rows: Sequence[StepRow]) -> None:
+    """End claims of ours before their leases do."""
+    values = {
+        "kinds": [row.kind for row in rows],
+        "uids": [row.uid for row in rows],
+        "fences": [row.fence for row in rows],
+    }
+    await connection.execute(_SQL["give_back"], values)
 
 
 async def record(connection: Connection, row: StepRow, progress: Progress) -> bool:

@@ -40,6 +40,7 @@ class FakeSteps(Fake):
         self.deleted: list[str] = []
         self.ends_at_once: str | None = None
         self.is_forgetful = False
+        self.cancels_slowly = False
         self._late: list[str] = []
 
     @property
@@ -102,10 +103,13 @@ class FakeSteps(Fake):
 
     async def _delete(self, request: web.Request) -> web.StreamResponse:
         uid = request.match_info["uid"]
-        known = self.steps.pop(uid, None)
+        known = self.steps.get(uid)
         if known is None:
             return web.json_response({"title": "no such step"}, status=404)
         self.deleted.append(uid)
+        if self.cancels_slowly and known.status == "in_progress":
+            return web.json_response({"uid": uid, "status": known.status})
+        del self.steps[uid]
         status = "cancelled" if known.status == "in_progress" else known.status
         return web.json_response({"uid": uid, "status": status})
 

@@ -28,16 +28,47 @@ select kind, uid, parameters, digest, status, message, details, output, memory, 
 from steps where kind = %(kind)s and uid = %(uid)s for update
 
 -- name: claim
-with due as (
-    select kind, uid from steps
+-- Of the oldest and of the newest that are due, so that a flood hides nobody; pipelines take turns, and no
+-- service is asked for more than its share. Which of them are free is seen again under the lock.
+with due as materialized (
+    (select kind, uid, due_at, pipeline, parameters from steps
     where due_at <= now() and (claimed_until is null or claimed_until < now())
-    order by due_at limit %(limit)s for update skip locked
+    order by due_at limit 1000)
+    union all
+    (select kind, uid, due_at, pipeline, parameters from steps
+    where due_at <= now() and (claimed_until is null or claimed_until < now())
+    order by due_at desc limit 1000)
+), of_services as (
+    select distinct on (kind, uid) kind, uid, due_at, coalesce(pipeline, '') as pipeline,
+        case kind when 'remote' then array_to_string((string_to_array(parameters ->> 'api_url', '/'))[:3], '/')
+            else kind end as service
+    from due
+), turns as (
+    select *, row_number() over (partition by pipeline order by due_at) as turn from of_services
+), shares as (
+    select *, row_number() over (partition by service order by turn, due_at) as place from turns
+), chosen as (
+    select kind, uid, turn, due_at from shares
+    where place <= %(each)s - coalesce((%(busy)s::jsonb ->> service)::integer, 0)
+    order by turn, due_at limit 3 * %(limit)s
+), free as (
+    select s.kind, s.uid from chosen c join steps s using (kind, uid)
+    where s.due_at <= now() and (s.claimed_until is null or s.claimed_until < now())
+    order by c.turn, c.due_at limit %(limit)s for update of s skip locked
 )
 update steps s
 set claimed_until = now() + %(lease)s, fence = s.fence + 1, is_woken = false
-from due where s.kind = due.kind and s.uid = due.uid
+from free where s.kind = free.kind and s.uid = free.uid
 returning s.kind, s.uid, s.parameters, s.digest, s.status, s.message, s.details, s.output, s.memory,
     s.pipeline, s.wants_cancel, s.created_by, s.created_at, s.updated_at, s.fence
+
+-- name: give_back
+-- Somebody else may look at once. Where a claim is no longer ours, nothing happens.
+with given as (
+    select * from unnest(%(kinds)s::text[], %(uids)s::text[], %(fences)s::bigint[]) as g (kind, uid, fence)
+)
+update steps s set claimed_until = null, due_at = now(), is_woken = true
+from given g where s.kind = g.kind and s.uid = g.uid and s.fence = g.fence and s.claimed_until is not null
 
 -- name: record
 -- Only under the newest fence. What was heard meanwhile means: look again at once.

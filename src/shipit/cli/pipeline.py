@@ -24,6 +24,7 @@ from shipit.errors import (
     ShipitError,
     Unavailable,
 )
+from shipit.pipeline.hindsight import calibration
 from shipit.pipeline.replay import replay as replay_releases
 
 _ERRORS: dict[int, type[ShipitError]] = {
@@ -171,17 +172,27 @@ def stops(shape: str) -> None:
 @shape_option
 def replay(file: Path, shape: str) -> None:
     """Replay recorded releases (transitions, one JSON object a line) and compare with what ours says."""
-    report = replay_releases(_lines(file))
+    rows = _lines(file)
+    report, forecasts = replay_releases(rows), calibration(rows)
     if shape == "json":
-        click.echo(msgspec.json.encode(report).decode())
+        click.echo(msgspec.json.encode({**msgspec.to_builtins(report), "forecasts": forecasts}).decode())
         return
     click.echo(
         f"{report.releases} releases, {report.builds} builds; phases in order in {report.phases_in_order}; "
         f"aborts agreed {report.aborts_agreed} of {report.aborts}"
     )
     click.echo(
-        f"of {report.moments} things done, ours had {report.ready} ready and {report.blocked} blocked; for "
-        f"{report.unknown} it is unknown, since the end of a graph is not recorded"
+        f"of {report.moments} things done, ours had {report.ready} ready, {report.held} held by an open "
+        f"issue and {report.blocked} blocked; for {report.unknown} it is unknown, since the end of a graph "
+        f"is not recorded; {report.again} more were done already"
+    )
+    click.echo(
+        f"{report.issues} issues were opened; ticked tasks opened again: {report.reopened}, and "
+        f"{report.reopened_too_late} after what follows had begun"
+    )
+    click.echo(
+        f"of {forecasts.forecasts} forecasts for {forecasts.releases} releases, {forecasts.inside} ended "
+        f"between early and late (8 of 10 should), {forecasts.by_middle} by the likely time (half should)"
     )
     for why, count in Counter(each.why for each in report.differences).most_common():
         click.echo(f"  {count:4} {why}")

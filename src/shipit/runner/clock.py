@@ -30,8 +30,10 @@ class Clock:
 
     async def read(self, connection: Connection) -> datetime:
         """The time, asked for when what is known of it is older than some seconds."""
-        if self._given is None and (self._known is None or time.monotonic() - self._known[1] > OLD_SECONDS):
-            self._known = (await self._ask(connection), time.monotonic())
+        asked_at = time.monotonic()
+        if self._given is None and (self._known is None or asked_at - self._known[1] > OLD_SECONDS):
+            # As if it had been answered at once: late by nothing, so that what is due there is due here.
+            self._known = (await self._ask(connection), asked_at)
         return self.now()
 
     def now(self) -> datetime:

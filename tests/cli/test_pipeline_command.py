@@ -105,7 +105,7 @@ async def test_a_release_is_started_by_its_kind(database: Database) -> None:
     async with commands(database) as (_, run):
         shown = await run(pipeline, "kinds")
         assert "beta (firefox): A beta: promote, push, ship\n  the last one: none\n" in shown.output
-        assert "signed by 1 of relman" in shown.output
+        assert "Signoff for Push, by 1 of relman" in shown.output
         words = ("start", "beta", "--version", "147.0b1", "--revision", "abc", "--format", "json")
         assert _json(await run(pipeline, *words))["uid"] == "firefox-147.0b1-build1"
         assert _json(await run(pipeline, *words))["uid"] == "firefox-147.0b1-build1"

@@ -13,7 +13,7 @@ from msgspec.structs import replace
 
 from pipeline_builders import NOON, applied, fresh, graph, says, states, turn
 from shipit.errors import Refused
-from shipit.pipeline.standing import Reason, standing, standings, summary, what_starts
+from shipit.pipeline.standing import Reason, standing, standings, summary, what_it_waits_for, what_starts
 from shipit.pipeline.states import ALIVE, ENDS, TABLE, Event, State, Status, after, drawing
 from shipit.pipeline.transition import asked, decide, is_satisfied
 from shipit.pipeline.types import Facts, Node, Served, Stop
@@ -199,6 +199,14 @@ def test_what_waits_for_others_is_moved_by_whoever_moves_those() -> None:
     facts, _ = turn(says(facts, "a", "failure"))
     owner = "holders of project:shipit:pipeline/firefox/none"
     assert standings(facts, NOON)["e"].who == f"{owner} (a); relman (c)"
+
+
+def test_what_a_pipeline_waits_for_begins_with_what_failed() -> None:
+    facts, _ = turn(fresh(graph("a ->; b ->; c ->; d -> e")))
+    facts, _ = turn(says(facts, "d", "failure", "it broke"))
+    told = what_it_waits_for(facts, NOON)
+    assert told == "d: failed after 1 try: it broke; a: runs; b: runs (and 1 more)"
+    assert summary(facts, NOON) == f"0 of 5 steps done; {told}"
 
 
 def test_a_stop_holds_its_product_and_phase_and_names_its_author() -> None:

@@ -49,6 +49,7 @@ async def test_the_list_has_the_newest_first_in_pages(both: Both) -> None:
     first = await get(service, "/api/releases?limit=3&product=firefox")
     assert [each["uid"] for each in first["releases"]] == ["p4", "p3", "p2"]
     assert first["releases"][0]["tally"] == "1 waiting for a person"
+    assert first["releases"][0]["waits"] == "a: waits for a person to do it"
     assert first["releases"][0]["headline"] == {"word": "waits for a person", "tone": "warn"}
     rest = await get(service, f"/api/releases?limit=3&product=firefox&after={first['next']}")
     assert ([each["uid"] for each in rest["releases"]], rest["next"]) == (["p1", "p0"], None)

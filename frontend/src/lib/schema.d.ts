@@ -3719,7 +3719,7 @@ export interface components {
         };
         /**
          * ReleaseLine
-         * @description A pipeline in the list. done: of so many steps.
+         * @description A pipeline in the list. done: of so many steps. waits: what it waits for, empty when it is over.
          */
         ReleaseLine: {
             uid: string;
@@ -3730,6 +3730,7 @@ export interface components {
             status: components["schemas"]["Status"];
             headline: components["schemas"]["Word"];
             sentence: string;
+            waits: string;
             tally: string;
             done: number;
             steps: number;

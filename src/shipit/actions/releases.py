@@ -14,7 +14,15 @@ from shipit.actions.pipelines import rollback_uid
 from shipit.actions.rights import You
 from shipit.actions.rights import you as rights_of
 from shipit.pipeline.forecast import LEAST_HISTORY, Forecast, forecast, quantile
-from shipit.pipeline.standing import Reason, Standing, by_title, standings, summary, what_starts
+from shipit.pipeline.standing import (
+    Reason,
+    Standing,
+    by_title,
+    standings,
+    summary,
+    what_it_waits_for,
+    what_starts,
+)
 from shipit.pipeline.states import State, Status
 from shipit.pipeline.transition import is_satisfied
 from shipit.pipeline.types import StepDefinition, Stop
@@ -95,7 +103,7 @@ class Release(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ReleaseLine(msgspec.Struct, frozen=True, kw_only=True):
-    """A pipeline in the list. done: of so many steps."""
+    """A pipeline in the list. done: of so many steps. waits: what it waits for, empty when it is over."""
 
     uid: str
     product: str
@@ -105,6 +113,7 @@ class ReleaseLine(msgspec.Struct, frozen=True, kw_only=True):
     status: Status
     headline: Word
     sentence: str
+    waits: str
     tally: str
     done: int
     steps: int
@@ -187,6 +196,7 @@ def line(stored: Stored, now: datetime) -> ReleaseLine:
         status=stored.status,
         headline=headline(stored.facts, now),
         sentence=summary(stored.facts, now, name=by_title),
+        waits=what_it_waits_for(stored.facts, now, name=by_title),
         tally=tally(stored.facts, now),
         done=sum(is_satisfied(step, stored.facts.nodes[step.uid]) for step in definition.steps),
         steps=len(definition.steps),

@@ -118,20 +118,29 @@ def summary(facts: Facts, now: datetime, *, name: Naming = by_uid) -> str:
     counted = f"{done} of {len(steps)} steps done"
     if status is Status.SUCCESS:
         return "its one step is done" if len(steps) == 1 else f"all {len(steps)} steps are done"
-    shown = [
-        f"{name(step)}: {standing(facts, step, now, name=name).sentence}"
-        for step in steps
-        if facts.nodes[step.uid].state not in (State.BLOCKED, State.SUCCESS, State.SKIPPED, State.CANCELLED)
-    ]
-    more = f" (and {len(shown) - 3} more)" if len(shown) > 3 else ""
-    told = "; ".join(shown[:3]) + more
     if status is Status.CANCELLED and facts.wants_cancel:
         return f"cancelled, {counted}"
+    told = what_it_waits_for(facts, now, name=name)
+    return f"{counted}; {told}" if told else counted
+
+
+def what_it_waits_for(facts: Facts, now: datetime, *, name: Naming = by_uid) -> str:
+    """What does not move, the first three: what failed, then what a person can move, then what runs."""
+    status, steps = fold(facts), facts.definition.steps
     if status is Status.CANCELLED:
         gone = [name(step) for step in steps if facts.nodes[step.uid].state is State.CANCELLED]
         was = "was" if len(gone) == 1 else "were"
-        return f"{counted}; {_list(gone)} {was} cancelled; retry or skip {_it(gone)}"
-    return f"{counted}; {told}" if told else counted
+        return "" if facts.wants_cancel else f"{_list(gone)} {was} cancelled; retry or skip {_it(gone)}"
+    quiet = (State.BLOCKED, State.SUCCESS, State.SKIPPED, State.CANCELLED)
+    shown = [
+        (step, standing(facts, step, now, name=name))
+        for step in steps
+        if facts.nodes[step.uid].state not in quiet
+    ]
+    failed = (Reason.FAILED, Reason.TIMED_OUT)
+    shown.sort(key=lambda each: 0 if each[1].reason in failed else 1 if each[1].who else 2)
+    more = f" (and {len(shown) - 3} more)" if len(shown) > 3 else ""
+    return "; ".join(f"{name(step)}: {told.sentence}" for step, told in shown[:3]) + more
 
 
 def what_starts(facts: Facts, uid: str) -> tuple[str, ...]:

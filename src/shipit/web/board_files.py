@@ -1,15 +1,13 @@
 # SPDX-License-Identifier: MPL-2.0
 """Any view of the board as CSV, JSON, RSS or Atom: the rows of the board's own answer, chosen by its address.
 
-CSV and JSON hold what whoever asks may see. A feed is read by programs that cannot log in and that keep what
-they read, so it holds what everybody may see and nothing else, whoever asks for it.
+CSV and JSON hold what whoever asks may see, the feeds what everybody may see.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from datetime import datetime
-from typing import Literal
 
 import msgspec
 
@@ -19,18 +17,14 @@ from shipit.web import bodies, reading
 from shipit.web.board import body_of
 from shipit.web.board_entries import REQUEST_COLUMNS, request_entry
 from shipit.web.board_shapes import BoardAnswer, BoardRow, BoardTrain
-from shipit.web.board_writing import View, atom, csv, rss
+from shipit.web.board_writing import View
 from shipit.web.house import Answer, Asked, Contract, endpoint, house
 from shipit.web.scopes import Right
+from shipit.web.view_files import csv_answer, feeds
 from shipit.web.viewer import Audience
 
 # Words of the board's address that choose no rows.
 PAGE_WORDS = frozenset({"view", "train"})
-Feed = Literal["rss", "atom"]
-_FEEDS: Mapping[Feed, tuple[Callable[[View], str], str]] = {
-    "rss": (rss, "application/rss+xml"),
-    "atom": (atom, "application/atom+xml"),
-}
 _decode = msgspec.json.Decoder(BoardAnswer).decode
 
 
@@ -75,7 +69,7 @@ class BoardFile(msgspec.Struct, frozen=True, kw_only=True):
 async def read_csv(request: Asked) -> Answer:
     """The rows as a table for a spreadsheet."""
     board, rows = await _wanted(request)
-    return await csv_answer(request, _view(request, board, rows), f"uplift-{board.train.name}")
+    return csv_answer(request, _view(request, board, rows), f"uplift-{board.train.name}")
 
 
 @endpoint(
@@ -93,64 +87,19 @@ async def read_json(request: Asked) -> Answer:
     """The rows as they are on the board."""
     board, rows = await _wanted(request)
     content = BoardFile(train=board.train, as_of=board.as_of, more=board.more, rows=tuple(rows))
-    return bodies.answer(request, await bodies.single(msgspec.json.encode(content)))
+    return bodies.answer(request, bodies.single(msgspec.json.encode(content)))
 
 
-@endpoint(
-    "GET",
-    "/api/board/{train:str}/rss",
-    Contract(
-        right=Right.READ,
-        summary="A view of the board as RSS 2.0, of what everybody may see",
-        query=BoardQuery,
-        answer=str,
-        media="application/rss+xml",
-        parts=("train",),
-    ),
-)
-async def read_rss(request: Asked) -> Answer:
-    """The rows as news."""
-    return await _feed(request, "rss")
+async def _as_seen(request: Asked, audience: Audience) -> View:
+    board, rows = await _wanted(request, audience=audience)
+    return _view(request, board, rows)
 
 
-@endpoint(
-    "GET",
-    "/api/board/{train:str}/atom",
-    Contract(
-        right=Right.READ,
-        summary="A view of the board as Atom, of what everybody may see",
-        query=BoardQuery,
-        answer=str,
-        media="application/atom+xml",
-        parts=("train",),
-    ),
-)
-async def read_atom(request: Asked) -> Answer:
-    """The rows as news."""
-    return await _feed(request, "atom")
-
-
-HANDLERS = [read_csv, read_json, read_rss, read_atom]
-
-
-async def csv_answer(request: Asked, view: View, name: str) -> Answer:
-    """A view as a file for a spreadsheet. name: of the file; of it only what is safe in a header is kept."""
-    answer = bodies.answer(request, await bodies.single(csv(view).encode(), "text/csv"))
-    plain = "".join(letter for letter in name if letter.isascii() and (letter.isalnum() or letter == "-"))
-    day = f"-{view.as_of:%Y-%m-%d}" if view.as_of else ""
-    answer.headers["Content-Disposition"] = f'attachment; filename="{plain}{day}.csv"'
-    return answer
-
-
-async def feed_answer(request: Asked, view: View, kind: Feed) -> Answer:
-    """A view as a feed."""
-    write, media = _FEEDS[kind]
-    return bodies.answer(request, await bodies.single(write(view).encode(), f"{media}; charset=utf-8"))
-
-
-async def _feed(request: Asked, kind: Feed) -> Answer:
-    board, rows = await _wanted(request, audience=Audience.PUBLIC)
-    return await feed_answer(request, _view(request, board, rows), kind)
+HANDLERS = [
+    read_csv,
+    read_json,
+    *feeds("/api/board/{train:str}", "A view of the board", _as_seen, parts=("train",), query=BoardQuery),
+]
 
 
 async def _wanted(request: Asked, *, audience: Audience | None = None) -> tuple[BoardAnswer, list[BoardRow]]:

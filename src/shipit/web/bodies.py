@@ -17,6 +17,7 @@ from litestar import Request, Response
 
 _SMALLEST_COMPRESSED = 1024
 _LEVEL = 6
+_JSON = "application/json"
 
 
 @dataclass(frozen=True)
@@ -63,9 +64,7 @@ class Bodies:
         self._kept: OrderedDict[Hashable, Body] = OrderedDict()
         self._making: dict[Hashable, asyncio.Lock] = {}
 
-    async def get(
-        self, key: Hashable, version: int, make: Callable[[], Awaitable[bytes]], *, media: str
-    ) -> Body:
+    async def get(self, key: Hashable, version: int, make: Callable[[], Awaitable[bytes]]) -> Body:
         """The body for `key` at this version; many who ask at once wait for one maker."""
         found = self._find(key, version)
         if found is not None:
@@ -75,7 +74,7 @@ class Bodies:
             async with lock:
                 found = self._find(key, version)
                 if found is None:
-                    found = await _made(version, await make(), media)
+                    found = await _made(version, await make())
                     self._keep(key, found)
                 return found
         finally:
@@ -122,16 +121,16 @@ def answer(request: Request[Any, Any, Any], body: Body, *, revision: int | None 
     return Response(body.content, media_type=body.media, headers=headers)
 
 
-async def single(content: bytes, media: str = "application/json") -> Body:
+def single(content: bytes, media: str = _JSON) -> Body:
     """A body made for one request, kept nowhere."""
     return Body(0, content, None, _tag(content), media)
 
 
-async def _made(version: int, content: bytes, media: str) -> Body:
+async def _made(version: int, content: bytes) -> Body:
     compressed = None
     if len(content) >= _SMALLEST_COMPRESSED:
         compressed = await asyncio.to_thread(gzip.compress, content, _LEVEL, mtime=0)
-    return Body(version, content, compressed, _tag(content), media)
+    return Body(version, content, compressed, _tag(content), _JSON)
 
 
 def _tag(content: bytes) -> str:

@@ -56,7 +56,7 @@ class WishAsked(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
 async def read_evidence(request: Asked) -> Answer:
     """Everything known about a request, with contradictions first."""
     content, revision = await evidence_content(request, reading.name(request.path_params["uid"], "uid"))
-    return bodies.answer(request, await bodies.single(content), revision=revision)
+    return bodies.answer(request, bodies.single(content), revision=revision)
 
 
 async def evidence_content(request: Asked, uid: str) -> tuple[bytes, int]:

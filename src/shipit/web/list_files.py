@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MPL-2.0
-"""One of a train's lists as CSV, JSON, RSS or Atom; of feeds holds what is said of the board's."""
+"""One of a train's lists as CSV, JSON, RSS or Atom."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from shipit.storage import lists
 from shipit.uplift.lists import ListName
 from shipit.web import bodies, reading
 from shipit.web.board_entries import LIST_COLUMNS, list_entry
-from shipit.web.board_files import Feed, csv_answer, feed_answer
 from shipit.web.board_lists import ListAnswer, shown
 from shipit.web.board_writing import View
 from shipit.web.house import Answer, Asked, Contract, endpoint, house, viewer
 from shipit.web.scopes import Right
+from shipit.web.view_files import csv_answer, feeds
 from shipit.web.viewer import Audience
 
 _PARTS = ("train", "list")
@@ -38,7 +38,7 @@ class ListFile(msgspec.Struct, frozen=True, kw_only=True):
 async def read_csv(request: Asked) -> Answer:
     """The bugs as a table for a spreadsheet."""
     train, found = await _list(request)
-    return await csv_answer(request, _view(request, train, found), f"{found.name}-{train}")
+    return csv_answer(request, _view(request, train, found), f"{found.name}-{train}")
 
 
 @endpoint(
@@ -50,47 +50,19 @@ async def read_json(request: Asked) -> Answer:
     """The bugs as they are on the list."""
     train, found = await _list(request)
     content = ListFile(train=train, as_of=found.read_at, list=found)
-    return bodies.answer(request, await bodies.single(msgspec.json.encode(content)))
+    return bodies.answer(request, bodies.single(msgspec.json.encode(content)))
 
 
-@endpoint(
-    "GET",
-    "/api/board/{train:str}/lists/{list:str}/rss",
-    Contract(
-        right=Right.READ,
-        summary="A list as RSS 2.0, of what everybody may see",
-        answer=str,
-        media="application/rss+xml",
-        parts=_PARTS,
-    ),
-)
-async def read_rss(request: Asked) -> Answer:
-    """The bugs as news."""
-    return await _feed(request, "rss")
+async def _as_seen(request: Asked, audience: Audience) -> View:
+    train, found = await _list(request, audience=audience)
+    return _view(request, train, found)
 
 
-@endpoint(
-    "GET",
-    "/api/board/{train:str}/lists/{list:str}/atom",
-    Contract(
-        right=Right.READ,
-        summary="A list as Atom, of what everybody may see",
-        answer=str,
-        media="application/atom+xml",
-        parts=_PARTS,
-    ),
-)
-async def read_atom(request: Asked) -> Answer:
-    """The bugs as news."""
-    return await _feed(request, "atom")
-
-
-HANDLERS = [read_csv, read_json, read_rss, read_atom]
-
-
-async def _feed(request: Asked, kind: Feed) -> Answer:
-    train, found = await _list(request, audience=Audience.PUBLIC)
-    return await feed_answer(request, _view(request, train, found), kind)
+HANDLERS = [
+    read_csv,
+    read_json,
+    *feeds("/api/board/{train:str}/lists/{list:str}", "A list", _as_seen, parts=_PARTS),
+]
 
 
 async def _list(request: Asked, *, audience: Audience | None = None) -> tuple[str, ListAnswer]:

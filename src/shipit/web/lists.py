@@ -24,7 +24,6 @@ from shipit.web.scopes import Right
 from shipit.web.viewer import Audience
 
 _ADDRESS = re.compile(r"[^@\s]{1,200}@[^@\s]{1,200}")
-JSON = "application/json"
 
 
 class RequestsQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -43,11 +42,9 @@ async def versioned(
     request: Asked,
     key: Hashable,
     make: Callable[[Connection, Audience], Awaitable[bytes]],
-    *,
-    media: str = JSON,
 ) -> Answer:
     """A body that everybody of one audience shares, made anew only when the data changed."""
-    return bodies.answer(request, await kept(request, key, make, media=media))
+    return bodies.answer(request, await kept(request, key, make))
 
 
 async def kept(
@@ -55,7 +52,6 @@ async def kept(
     key: Hashable,
     make: Callable[[Connection, Audience], Awaitable[bytes]],
     *,
-    media: str = JSON,
     audience: Audience | None = None,
 ) -> bodies.Body:
     """The body by itself. audience: for whom it is; None: for whoever asks."""
@@ -63,9 +59,7 @@ async def kept(
     audience = audience or viewer(request).audience
     async with things.database.connection() as connection:
         version = await visibility.version(connection)
-        return await things.bodies.get(
-            (key, audience), version, lambda: make(connection, audience), media=media
-        )
+        return await things.bodies.get((key, audience), version, lambda: make(connection, audience))
 
 
 @endpoint(
@@ -130,7 +124,7 @@ async def list_requests(request: Asked) -> Answer:
 async def read_request(request: Asked) -> Answer:
     """One request with its form, series, history and newest trials."""
     content, revision = await request_content(request, reading.name(request.path_params["uid"], "uid"))
-    return bodies.answer(request, await bodies.single(content), revision=revision)
+    return bodies.answer(request, bodies.single(content), revision=revision)
 
 
 async def request_content(request: Asked, uid: str) -> tuple[bytes, int]:
@@ -168,11 +162,8 @@ async def read_bug(request: Asked) -> Answer:
         found = await bugs.detail(connection, bug, see_restricted=audience.sees_restricted)
     if found is None:
         raise Missing(f"there is no bug {bug}")
-    return await _detail(request, found, audience)
-
-
-async def _detail(request: Asked, found: tuple[bytes, int], audience: Audience) -> Answer:
-    return bodies.answer(request, await bodies.single(_for(audience, found[0])), revision=found[1])
+    content, revision = found
+    return bodies.answer(request, bodies.single(_for(audience, content)), revision=revision)
 
 
 def _for(audience: Audience, content: bytes) -> bytes:

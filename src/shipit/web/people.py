@@ -59,7 +59,7 @@ async def list_people(request: Asked) -> Answer:
             after=query.after,
             limit=query.limit,
         )
-    return bodies.answer(request, await bodies.single(content))
+    return bodies.answer(request, bodies.single(content))
 
 
 @endpoint(
@@ -88,7 +88,7 @@ async def list_notes(request: Asked) -> Answer:
     async with house(request).database.connection() as connection:
         await _person(request, connection)
         content = await people.history(connection, _number(request))
-    return bodies.answer(request, await bodies.single(content))
+    return bodies.answer(request, bodies.single(content))
 
 
 @endpoint(
@@ -162,5 +162,5 @@ async def _person(request: Asked, connection: Connection) -> Answer:
     found = msgspec.json.decode(content, type=list[PersonAnswer])
     if not found:
         raise Missing(f"there is no contributor {number}")
-    answer = await bodies.single(msgspec.json.encode(found[0]))
+    answer = bodies.single(msgspec.json.encode(found[0]))
     return bodies.answer(request, answer, revision=found[0].revision)

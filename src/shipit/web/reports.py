@@ -60,7 +60,7 @@ async def read_known(request: Asked) -> Answer:
     async with things.database.connection() as connection:
         content = await bugs.known(connection)
     # Not kept for others: only bots read it, and each of them once a round.
-    return bodies.answer(request, await bodies.single(content))
+    return bodies.answer(request, bodies.single(content))
 
 
 @endpoint(

@@ -195,7 +195,7 @@ async def list_patches(request: Asked) -> Answer:
         if await bugs.revision(connection, number, see_restricted=sees) is None:
             raise Missing(f"there is no bug {number}")
         rows = patch_rows(await compat.trials(connection, number))
-    return bodies.answer(request, await bodies.single(msgspec.json.encode(rows)))
+    return bodies.answer(request, bodies.single(msgspec.json.encode(rows)))
 
 
 @endpoint(

@@ -46,7 +46,8 @@ async def test_every_refusal_is_a_problem_document(database: Database) -> None:
         large = b'{"trains": "' + b"x" * guards.LARGEST_BODY + b'"}'
         await problem(await bot.put("/api/trains", content=large, headers=JSON), 413)
         await problem(await service.client.get("/api/bugs/0"), 400)
-        await problem(await service.client.get("/api/bugs/" + "9" * 40), 400)
+        for odd in ("9" * 40, "0" * 19 + "1" + "9" * 5000, "\xb2", "-1"):
+            await problem(await service.client.get(f"/api/bugs/{odd}"), 400)
         await problem(await service.client.get("/api/requests?limit=0"), 400)
         await problem(await service.client.get("/api/requests?colour=red"), 400)
         await problem(await service.client.get("/api/requests?limit=1&limit=2"), 400)
@@ -349,12 +350,12 @@ async def test_many_who_ask_at_once_wait_for_one_maker() -> None:
 
     for version in (1, 2):
         for key in ("a", "b"):
-            body = await bodies.get(key, version, make, media="text/plain")
+            body = await bodies.get(key, version, make)
             assert body.content == b"x" * 60
     assert made == 4
-    await bodies.get("b", 2, make, media="text/plain")
+    await bodies.get("b", 2, make)
     assert made == 4
-    await bodies.get("a", 2, make, media="text/plain")
+    await bodies.get("a", 2, make)
     assert made == 5, "the longest unused went when there was no room"
 
 

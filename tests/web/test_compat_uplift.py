@@ -72,6 +72,17 @@ def old_payload(number: int = 101, **more: Any) -> dict[str, Any]:
     }
 
 
+@pytest.mark.parametrize("patches", [["abc"], {"abc": 5}, "abc", {"abc": {"changes_add": "x"}}])
+async def test_patches_of_another_shape_count_for_nothing(database: Database, patches: Any) -> None:
+    async with running(database) as service:
+        await service.feed()
+        body = old_payload()
+        body["payload"]["analysis"]["patches"] = patches
+        answer = await service.by("bot").post(f"{ROOT}/bugs", json=body)
+        assert answer.status_code == 200, answer.text
+        assert msgspec.json.decode(answer.content, type=OldBug).changes_size == 0
+
+
 async def test_the_original_bots_cycle_works(database: Database) -> None:
     async with running(database) as service:
         await service.feed()

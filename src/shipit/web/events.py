@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
 
@@ -222,7 +223,7 @@ async def _find(connection: Connection, request: Asked) -> EventRow:
     only = only_open(request)
     name = reading.name(request.path_params["event"], "event")
     rows = _rows.decode(await journal_pages.list_events(connection, limit=1, key=name, only=only))
-    if not rows and name.isascii() and name.isdigit() and int(name[:20]) <= PLACE:
+    if not rows and re.fullmatch("[0-9]{1,16}", name) and int(name) <= PLACE:
         found = _rows.decode(
             await journal_pages.list_events(connection, limit=1, before=int(name) + 1, only=only)
         )

@@ -171,12 +171,14 @@ def _sizes(analysis: Any) -> dict[str, dict[str, Any]]:
             "languages": patch.get("languages") or (),
         }
     told = analysis.get("compat")
-    for name, patch in (told.get("patches") or {}).items() if isinstance(told, dict) else ():
-        found[str(name)] = {
-            "added": _count(patch, "changes_add"),
-            "deleted": _count(patch, "changes_del"),
-            "languages": patch.get("languages") or (),
-        }
+    patches = told.get("patches") if isinstance(told, dict) else None
+    for name, patch in patches.items() if isinstance(patches, dict) else ():
+        if isinstance(patch, dict):
+            found[str(name)] = {
+                "added": _count(patch, "changes_add"),
+                "deleted": _count(patch, "changes_del"),
+                "languages": patch.get("languages") or (),
+            }
     return found
 
 

@@ -115,6 +115,31 @@ async def test_after_lost_connections_one_request_fails_and_no_more(database: Da
         assert failures == 1
 
 
+@pytest.mark.drill
+async def test_a_database_that_was_away_for_long_is_found_again_soon(database: Database) -> None:
+    name = psycopg.conninfo.conninfo_to_dict(database.url)["dbname"]
+    elsewhere = psycopg.conninfo.make_conninfo(database.url, dbname="postgres")
+    limits = Limits(connections=3, wait=0.5)
+    async with open_pool(database.url, instance=database.instance, limits=limits) as pool:
+        with psycopg.connect(elsewhere, autocommit=True) as other:
+            other.execute(f'alter database "{name}" with allow_connections false')
+            other.execute("select pg_terminate_backend(pid) from pg_stat_activity where datname = %s", [name])
+            ends = time.monotonic() + 17
+            while time.monotonic() < ends:
+                with pytest.raises(Unavailable):
+                    async with pool.connection() as connection:
+                        await connection.execute("select 1")
+            other.execute(f'alter database "{name}" with allow_connections true')
+        back = time.monotonic()
+        while True:
+            try:
+                async with pool.connection() as connection:
+                    await connection.execute("select 1")
+                break
+            except Unavailable:
+                assert time.monotonic() - back < 10, "pauses grew as long as it was away"
+
+
 async def test_values_that_cannot_be_stored_are_bad_input_not_a_crash(database: Database) -> None:
     async with open_pool(database.url, instance=database.instance) as pool:
         for bad in (["nul \x00 byte", None], ["beta", Jsonb({"nul": "\x00"})]):

@@ -79,7 +79,7 @@ def endpoint(
     """Declare a route; the function gets the request and nothing else. Where GET is, HEAD is as well."""
 
     def declare(function: Callable[[Asked], Awaitable[Answer]]) -> HTTPRouteHandler:
-        return HTTPRouteHandler(
+        made = HTTPRouteHandler(
             path,
             http_method=["GET", "HEAD"] if method == "GET" else method,  # type: ignore[arg-type]
             # The answer carries its own status; the framework wants none without a body here.
@@ -88,6 +88,9 @@ def endpoint(
             guards=[admit],
             opt={"contract": contract},
         )(function)
+        # Read here once and remembered, or every application would read it again for its copy.
+        _ = made.parsed_fn_signature
+        return made
 
     return declare
 

@@ -56,7 +56,7 @@ def service(tmp_path: Path) -> Iterator[str]:
 
 def test_the_example_of_forty_lines_passes_the_suite(service: str, tmp_path: Path) -> None:
     code = [line for line in blocks(GUIDE, "python")[0].splitlines() if line.strip()]
-    assert len(code) <= 48
+    assert len(code) <= 40
     file = tmp_path / "parameters.json"
     file.write_text('{"rate": 10}', "utf-8")
     words = ["check", service, "--parameters", str(file), "--format", "json"]

@@ -257,8 +257,13 @@ async def skip(connection: Connection, key: str, *, reason: str) -> bool:
 
 async def read_delivery(connection: Connection, key: str) -> Delivery | None:
     """The delivery as it came, None when there is no such event."""
-    row = await (await connection.execute(_SQL["read_delivery"], {"key": key})).fetchone()
-    return _delivery(*row) if row else None
+    return (await read_deliveries(connection, [key])).get(key)
+
+
+async def read_deliveries(connection: Connection, keys: Iterable[str]) -> dict[str, Delivery]:
+    """The deliveries of these events by key, as they came."""
+    found = await connection.execute(_SQL["read_deliveries"], {"keys": list(keys)})
+    return {row[6]: _delivery(*row) for row in await found.fetchall()}
 
 
 async def known_diffs(connection: Connection, keys: Iterable[str]) -> set[str]:

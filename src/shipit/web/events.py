@@ -23,7 +23,6 @@ from shipit.web.event_answers import (
     EventAnswer,
     EventsAnswer,
     EventsQuery,
-    Held,
     QuarantineAnswer,
     Replayed,
     SkipBody,
@@ -145,18 +144,19 @@ async def list_quarantine(request: Asked) -> Answer:
 
 async def _quarantine(request: Asked) -> QuarantineAnswer:
     show = Shower(request)
-    held: list[Held] = []
     async with house(request).database.connection() as connection:
         page = await journal_pages.page(
             connection, limit=QUARANTINE_ROWS, show=Show.QUARANTINED, only=only_open(request)
         )
-        for row in _rows.decode(page.rows):
-            again = None
-            if row.state is EventState.QUARANTINED:
-                delivery = await journal.read_delivery(connection, row.key)
-                again = show.routes.heard_again(delivery) if delivery is not None else None
-            held.append(shown_held(row, show(row), standing.outlook(row, again)))
+        rows = _rows.decode(page.rows)
+        unread = [row.key for row in rows if row.state is EventState.QUARANTINED]
+        deliveries = await journal.read_deliveries(connection, unread)
         figures = await journal_pages.figures(connection)
+    held = []
+    for row in rows:
+        delivery = deliveries.get(row.key)
+        again = show.routes.heard_again(delivery) if delivery is not None else None
+        held.append(shown_held(row, show(row), standing.outlook(row, again)))
     may = viewer(request).has(Right.REPLAY)
     total = int(figures["quarantined"])
     return QuarantineAnswer(held=held, total=total, may_replay=may, as_of=show.now)

@@ -271,8 +271,8 @@ select (select count(*) from events where state = 'quarantined')
     + (select count(*) from effects where state = 'done' and task_state in ('failed', 'exception')
         and resolved_at > now() - interval '1 day')
 
--- name: read_delivery
-select source, exchange, routing_key, cc, body, via[1], key from events where key = %(key)s
+-- name: read_deliveries
+select source, exchange, routing_key, cc, body, via[1], key from events where key = any(%(keys)s)
 
 -- name: read_cursor
 select cursor from event_sources where name = %(name)s

@@ -8,6 +8,7 @@ from datetime import timedelta
 from msgspec.structs import replace
 
 from pipeline_builders import NOON, fresh, graph, says, states, turn
+from shipit.pipeline.feeding import resolved
 from shipit.pipeline.standing import standing
 from shipit.pipeline.states import Event, State, Status
 from shipit.pipeline.transition import CANCEL_SECONDS, asked
@@ -48,8 +49,9 @@ def test_what_took_too_long_fails_also_when_its_service_cannot_be_told_to_cancel
     unheard = Served(status=Status.IN_PROGRESS, message="the service cannot be reached")
     facts = changed(facts, replace(facts.nodes["a"], served=unheard))
     told = "being cancelled: it took too long; last heard of it: the service cannot be reached"
-    assert sentence(facts, "a") == told
     until = NOON + timedelta(seconds=5 + CANCEL_SECONDS)
+    stands = standing(facts, facts.definition.steps[0], NOON)
+    assert (stands.sentence, stands.by) == (told, until)
     facts, plan = turn(facts, until - timedelta(seconds=1))
     assert (plan.changed, plan.wake_at) == ((), until)
     facts, plan = turn(facts, until)
@@ -80,6 +82,29 @@ def test_what_went_wrong_before_is_not_told_of_what_is_done() -> None:
     facts = changed(facts, asked(facts, "b", Event.CANCEL_ASKED, by="ann", reason="wrong revision"))
     facts, _ = turn(says(says(facts, "a", "success"), "b", "success"))
     assert [sentence(facts, uid) for uid in "ab"] == ["done", "done"]
+
+
+def test_what_was_not_put_out_is_left_out_where_that_is_allowed_and_named_where_not() -> None:
+    def fed(more: dict[str, bool]) -> Facts:
+        wanted = {"$output": "a.x", **more}
+        parameters = {"one": wanted, "list": [1, wanted, wanted, {"$output": "b.x"}]}
+        facts, _ = turn(fresh(graph("a b -> c", c={"parameters": parameters})))
+        facts = changed(facts, replace(facts.nodes["a"], state=State.SKIPPED, by="ann", note="by hand"))
+        return turn(says(facts, "b", "success", x=2))[0]
+
+    facts = fed({"$optional": True})
+    assert resolved(facts, facts.definition.steps[2]) == {"list": [1, 2]}
+    facts = fed({})
+    assert sentence(facts, "c") == "could not start: it needs a.x, which is not there"
+
+
+def test_a_step_says_by_when_it_goes_on_by_itself() -> None:
+    facts, _ = turn(fresh(graph("a", a={"timeout_seconds": 60})))
+    for seconds, by in ((30, 30), (90, 60)):
+        says_so = {"by": (NOON + timedelta(seconds=seconds)).isoformat()}
+        served = Served(status=Status.IN_PROGRESS, details=says_so)
+        known = changed(facts, replace(facts.nodes["a"], served=served))
+        assert standing(known, known.definition.steps[0], NOON).by == NOON + timedelta(seconds=by)
 
 
 def test_numbers_of_the_same_value_are_the_same_definition() -> None:

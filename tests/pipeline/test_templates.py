@@ -7,11 +7,15 @@ import itertools
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
+from pipeline_builders import fresh, turn
 from shipit.actions.pipelines import checked
 from shipit.errors import Missing
 from shipit.pipeline.definition import InvalidDefinition
+from shipit.pipeline.feeding import resolved
 from shipit.pipeline.links import Order
+from shipit.pipeline.states import State
 from shipit.pipeline.templates import RELEASES, make, merges
 
 VALUES: dict[str, Any] = {
@@ -33,6 +37,8 @@ VALUES: dict[str, Any] = {
     },
 }
 
+REQUIRED = ("product", "version", "build", "revision", "hook", "signers")
+
 
 def links(definition: Any) -> dict[str, tuple[str, ...]]:
     return {step.uid: step.requires for step in definition.steps}
@@ -50,6 +56,27 @@ def test_every_release_template_makes_a_valid_pipeline_with_phases_in_order(name
     assert all(step.rollback for step in definition.steps if step.kind in ("taskcluster", "rollout"))
     assert set(definition.rollbacks) == set(phases)
     assert definition.rollbacks["ship"].steps[0].kind == "shutoff"
+
+
+def test_a_phase_that_is_skipped_neither_waives_its_signoff_nor_stops_what_follows() -> None:
+    definition = checked(make("release", {name: VALUES[name] for name in REQUIRED}), lambda url: None)
+    facts = fresh(definition)
+
+    def set_to(uid: str, state: State, **output: Any) -> None:
+        nonlocal facts
+        node = replace(facts.nodes[uid], state=state, output=output)
+        facts, _ = turn(replace(facts, nodes=facts.nodes | {uid: node}))
+
+    set_to("promote", State.SKIPPED)
+    sign = resolved(facts, next(step for step in definition.steps if step.uid == "sign_push"))
+    assert facts.nodes["sign_push"].state is State.IN_PROGRESS and "digest" not in sign
+    set_to("sign_push", State.SUCCESS)
+    push = resolved(facts, next(step for step in definition.steps if step.uid == "push"))
+    assert push["hook"]["payload"]["previous_graph_ids"] == []
+    set_to("push", State.SUCCESS, task_group_id="g2", digest="d2")
+    set_to("sign_ship", State.SUCCESS)
+    ship = resolved(facts, next(step for step in definition.steps if step.uid == "ship"))
+    assert ship["hook"]["payload"]["previous_graph_ids"] == ["g2"], "each phase goes on with those before it"
 
 
 def test_a_merge_day_comes_from_the_calendar_and_knows_no_esr_by_itself() -> None:

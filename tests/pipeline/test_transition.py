@@ -217,7 +217,12 @@ def test_a_stop_holds_its_product_and_phase_and_names_its_author() -> None:
     facts, plan = turn(facts)
     assert (plan.starts, reason(facts, "a")) == ((), Reason.STOPPED)
     told = standing(facts, facts.definition.steps[0], NOON)
-    assert "the update server is ill" in told.sentence and told.who == "rel"
+    assert "the update server is ill" in told.sentence
+    assert told.who == "rel, or holders of project:shipit:pipeline/firefox/ship"
+    asked_for = replace(facts, stops=(replace(stop, restart="s.restart"),))
+    told = standing(asked_for, facts.definition.steps[0], NOON)
+    assert told.sentence.endswith("that it goes on is to be signed: s.restart")
+    assert told.who == "whoever signs s.restart"
     other = replace(stop, phase="push")
     assert decide(replace(facts, stops=(other,)), NOON).starts
     assert decide(replace(facts, stops=(replace(stop, product="other"),)), NOON).starts

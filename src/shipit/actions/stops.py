@@ -45,8 +45,10 @@ async def restart(connection: Connection, uid: str, by: Actor, *, policy: Any, n
         raise Missing(f"there is no stop {uid!r} that stands")
     found = standing[uid]
     may_stop(by, found.product, found.phase)
-    # One that was cancelled keeps its name, and its signatures are not for another.
-    signoff = f"{uid}.restart" if found.restart is None else f"{uid}.restart-{secrets.token_hex(4)}"
+    signoff = f"{uid}.restart"
+    if await steps.read(connection, "signoff", signoff) is not None:
+        # One that was cancelled keeps its name.
+        signoff += f"-{secrets.token_hex(4)}"
     where = "/".join(part for part in (found.product, found.phase) if part) or "everything"
     parameters = {
         "policy": policy,

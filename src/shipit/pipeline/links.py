@@ -8,8 +8,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import msgspec
+from msgspec import UNSET
 
-REFERENCE = "$output"
+REFERENCE, OPTIONAL = "$output", "$optional"
 PIPELINE = "pipeline"
 """A pipeline is a kind of step too; within one, its own steps are meant first."""
 
@@ -21,6 +22,7 @@ _OPEN = frozenset({"version", "revision", "build", "description"})
 class Reference(msgspec.Struct, frozen=True):
     """Parameters to be put in: where, and of which step ("step.field"). is_open: it may stand there.
 
+    is_optional: left out where that step put out no such thing, for it was skipped.
     What steps a pipeline has is never put in, for it is judged when it is made: who may do that, and what is
     asked where.
     """
@@ -28,6 +30,7 @@ class Reference(msgspec.Struct, frozen=True):
     path: Path
     output: str
     is_open: bool = True
+    is_optional: bool = False
 
     @property
     def step(self) -> str:
@@ -60,17 +63,22 @@ def references(kind: object, parameters: object) -> Iterator[Reference]:
 
 
 def put_in(parameters: Any, found: Sequence[tuple[Path, Any]]) -> Any:
-    """The parameters with these values at their places."""
+    """The parameters with these values at their places; UNSET: without what stands there."""
     if not found:
         return parameters
     root = {"": copy.deepcopy(parameters)}
-    for path, value in found:
+    # From behind, so that what is left out of a list moves no place that is still to be filled.
+    for path, value in reversed(found):
         inside: Any = root
-        *way, last = ("", *path)
-        for part in way:
+        places: Path = ("", *path)
+        for part in places[:-1]:
             inside = inside[part]
-        inside[last] = value
-    return root[""]
+        last = places[-1]
+        if value is UNSET:
+            del inside[last]
+        else:
+            inside[last] = value
+    return root.get("", {})
 
 
 def _within(kind: object, parameters: object, path: Path, inner: frozenset[str]) -> Iterator[Reference]:
@@ -101,7 +109,7 @@ def _within(kind: object, parameters: object, path: Path, inner: frozenset[str])
 def _plain(value: object, path: Path, inner: frozenset[str], *, is_open: bool) -> Iterator[Reference]:
     if _is_reference(value):
         assert isinstance(value, dict)
-        found = Reference(path, value[REFERENCE], is_open)
+        found = Reference(path, value[REFERENCE], is_open, bool(value.get(OPTIONAL)))
         if found.step not in inner:
             yield found
     elif isinstance(value, dict):
@@ -113,4 +121,6 @@ def _plain(value: object, path: Path, inner: frozenset[str], *, is_open: bool) -
 
 
 def _is_reference(value: object) -> bool:
-    return isinstance(value, dict) and set(value) == {REFERENCE} and isinstance(value[REFERENCE], str)
+    if not isinstance(value, dict) or not isinstance(value.get(REFERENCE), str):
+        return False
+    return set(value) <= {REFERENCE, OPTIONAL} and isinstance(value.get(OPTIONAL, False), bool)

@@ -4,14 +4,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 
 import msgspec
 from msgspec.structs import replace
 
+from shipit.pipeline.schema import moment
 from shipit.pipeline.states import State, Status
-from shipit.pipeline.transition import fold, gate, is_satisfied
+from shipit.pipeline.transition import CANCEL_SECONDS, fold, gate, is_satisfied
 from shipit.pipeline.types import Facts, Node, StepDefinition, Stop
 
 
@@ -82,7 +83,8 @@ def standing(facts: Facts, step: StepDefinition, now: datetime, *, name: Naming 
         case State.SUCCESS:
             return Standing(reason=Reason.DONE, sentence=f"done{_because(node.note)}")
         case State.FAILURE:
-            return _failed(facts, step, Reason.FAILED, f"failed after {_tries(node)}{_because(node.note)}")
+            told = f"failed after {_tries(node)}" if node.attempt else "could not start"
+            return _failed(facts, step, Reason.FAILED, told + _because(node.note))
         case State.TIMED_OUT:
             limit = f"{step.timeout_seconds:g} s" if step.timeout_seconds else "its time"
             told = f"took longer than {limit}, {_tries(node)}{_because(node.note)}"
@@ -174,11 +176,7 @@ def _ready(facts: Facts, step: StepDefinition, node: Node, now: datetime) -> Sta
     held = gate(facts, step, node, now)
     match held:
         case Stop():
-            return Standing(
-                reason=Reason.STOPPED,
-                sentence=f"stopped by {held.author} since {_time(held.since)}: {held.reason}",
-                who=held.author,
-            )
+            return _stopped(facts, step, held)
         case "pipeline":
             return Standing(
                 reason=Reason.PIPELINE_HELD,
@@ -196,15 +194,26 @@ def _ready(facts: Facts, step: StepDefinition, node: Node, now: datetime) -> Sta
     return Standing(reason=Reason.ABOUT_TO_START, sentence="about to start")
 
 
+def _stopped(facts: Facts, step: StepDefinition, stop: Stop) -> Standing:
+    """Whoever may act on it asks that it goes on; then those move it who sign that."""
+    told = f"stopped by {stop.author} since {_time(stop.since)}: {stop.reason}"
+    if stop.restart is None:
+        return Standing(reason=Reason.STOPPED, sentence=told, who=f"{stop.author}, or {_owner(facts, step)}")
+    sentence = f"{told}; that it goes on is to be signed: {stop.restart}"
+    return Standing(reason=Reason.STOPPED, sentence=sentence, who=f"whoever signs {stop.restart}")
+
+
 def _runs(step: StepDefinition, node: Node) -> Standing:
     said = node.served.message if node.served is not None else ""
-    who = str(node.served.details.get("who", "")) if node.served is not None else ""
+    details = node.served.details if node.served is not None else {}
+    # A kind says when it goes on by itself; before that or then it must have ended.
+    ends = [each for each in (node.deadline, moment(str(details.get("by", "")))) if each is not None]
     tries = f", try {node.attempt} of {max(node.allowed, step.attempts)}" if node.attempt > 1 else ""
     return Standing(
         reason=Reason.RUNS,
         sentence=f"{said or 'runs'}{tries}",
-        who=who,
-        by=node.deadline,
+        who=str(details.get("who", "")),
+        by=min(ends, default=None),
     )
 
 
@@ -213,8 +222,12 @@ def _cancelling(facts: Facts, step: StepDefinition, node: Node) -> Standing:
     why += f" ({node.note})" if node.by and node.note else ""
     heard = node.served.message if node.served is not None else ""
     told = f"; last heard of it: {heard}" if heard else ""
+    is_late = node.cause == "deadline" and node.deadline is not None
     return Standing(
-        reason=Reason.BEING_CANCELLED, sentence=f"being cancelled: {why}{told}", who=_owner(facts, step)
+        reason=Reason.BEING_CANCELLED,
+        sentence=f"being cancelled: {why}{told}",
+        who=_owner(facts, step),
+        by=node.deadline + timedelta(seconds=CANCEL_SECONDS) if is_late and node.deadline else None,
     )
 
 

@@ -171,7 +171,7 @@ def release_steps(phases: tuple[Phase, ...], values: Values) -> list[Step]:
     """The steps of a release: each phase after the one before, signed and tested where it says so."""
     made: list[Step] = []
     before: list[str] = []
-    group = ""
+    groups: list[str] = []
     if "train" in values:
         wanted = {"train": values["train"], **({"major": values["major"]} if "major" in values else {})}
         made.append(_step("uplifts", "uplifts", wanted, [], "Approved uplifts have landed", phases[0]))
@@ -183,13 +183,13 @@ def release_steps(phases: tuple[Phase, ...], values: Values) -> list[Step]:
             parameters = {
                 "policy": values["signers"],
                 "subject": subject,
-                # What the phase before put out; done again, it must be signed again.
-                "digest": {"$output": f"{group}.digest"} if group else values["revision"],
+                # What the phase before put out: done again, it must be signed again.
+                "digest": _of(groups[-1], "digest") if groups else values["revision"],
             }
             made.append(_step(name, "signoff", parameters, before, f"Signoff for {phase.title}", phase))
             before = [name]
-        made.append(_group(phase, values, before))
-        before, group = [phase.name], phase.name
+        made.append(_group(phase, values, before, groups))
+        before, groups = [phase.name], [*groups, phase.name]
         if phase.tested and values.get("qa"):
             name = f"qa_{phase.name}"
             asked = {"instructions": f"Test what {phase.title} made.", "group": values["qa"]}
@@ -278,10 +278,19 @@ def make(name: str, values: Values) -> dict[str, Any]:
     return {**given, **more, "steps": template.build(values), "rollbacks": template.rollbacks(values)}
 
 
-def _group(phase: Phase, values: Values, before: list[str]) -> Step:
+def _of(step: str, field: str) -> dict[str, Any]:
+    """What an earlier step put out, left out where it was skipped."""
+    return {"$output": f"{step}.{field}", "$optional": True}
+
+
+def _group(phase: Phase, values: Values, before: list[str], earlier: list[str]) -> Step:
+    """The task group of a phase. earlier: those before it, whose tasks it goes on with."""
     release = {name: values[name] for name in ("product", "version", "build", "revision")}
     hook = values["hook"]
     payload = {**hook.get("payload", {}), "phase": phase.name, **release}
+    if earlier:
+        named = payload.get("previous_graph_ids", [])
+        payload["previous_graph_ids"] = [*named, *(_of(name, "task_group_id") for name in earlier)]
     parameters: dict[str, Any] = {"hook": {**hook, "payload": payload}}
     if "cancel_hook" in values:
         parameters["cancel_hook"] = values["cancel_hook"]

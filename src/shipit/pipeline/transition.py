@@ -11,7 +11,7 @@ import msgspec
 from msgspec.structs import replace
 
 from shipit.errors import Refused
-from shipit.pipeline.links import put_in, references
+from shipit.pipeline.feeding import resolved
 from shipit.pipeline.states import ENDS, Event, State, Status, after
 from shipit.pipeline.types import Facts, Node, Served, StepDefinition, Stop
 
@@ -145,13 +145,6 @@ def effects_after(facts: Facts, uid: str) -> list[str]:
         if facts.nodes[step.uid].attempt and step.kind not in REPEATABLE:
             found.append(step.uid)
     return found
-
-
-def resolved(facts: Facts, step: StepDefinition) -> dict[str, Any]:
-    """A step's parameters with the outputs they refer to put in. Raises KeyError naming what is not there."""
-    found = [(each.path, _output(facts, each.output)) for each in references(step.kind, step.parameters)]
-    filled: dict[str, Any] = put_in(step.parameters, found)
-    return filled
 
 
 class _Run:
@@ -409,15 +402,3 @@ def _begun_after(facts: Facts, uid: str) -> list[str]:
         for step in facts.definition.steps
         if uid in step.requires and facts.nodes[step.uid].state not in (State.BLOCKED, State.READY)
     ]
-
-
-def _output(facts: Facts, reference: str) -> Any:
-    uid, *path = reference.split(".")
-    if uid not in facts.nodes:
-        raise KeyError(reference)
-    value: Any = facts.nodes[uid].output
-    for part in path:
-        if not isinstance(value, dict) or part not in value:
-            raise KeyError(reference)
-        value = value[part]
-    return value

@@ -91,9 +91,7 @@ def halted(row: StepRow, *, by: str, reason: str, now: datetime) -> Progress:
 def resumes(row: StepRow, signoff: str, now: datetime) -> Progress:
     """How it stands while a signoff decides whether it goes on."""
     memory = {**row.memory, "resume": signoff}
-    return Progress(
-        message=row.message, details=_details(row.parameters, memory), memory=memory, due_at=now
-    )
+    return Progress(message=row.message, details=_details(row.parameters, memory), memory=memory, due_at=now)
 
 
 async def look(row: StepRow, doors: Doors, now: datetime) -> Progress:
@@ -265,6 +263,7 @@ def _details(
         "resume": memory.get("resume"),
         "signers": parameters.get("signers"),
         "next_at": memory.get("next_at"),
+        "by": memory.get("next_at"),
     }
     if memory.get("halt"):
         shown["who"] = _who_lets_it_go_on(parameters, memory)

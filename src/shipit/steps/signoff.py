@@ -108,7 +108,7 @@ def standing(
     armed_at = datetime.fromisoformat(met_at) + timedelta(seconds=float(parameters.get("arming_seconds", 0)))
     return Progress(
         message=f"everybody needed has signed; takes effect at {armed_at:%Y-%m-%d %H:%M:%S %Z}",
-        details={**details, "armed_at": armed_at.isoformat()},
+        details={**details, "armed_at": armed_at.isoformat(), "by": armed_at.isoformat()},
         memory={"digest": memory.get("digest", ""), "met_at": met_at},
         due_at=min([armed_at, *expiries]) if armed_at > now else now,
     )

@@ -38,7 +38,10 @@ def begin(parameters: Mapping[str, Any], now: datetime) -> Progress:
     ends = moment(parameters["until"]) if "until" in parameters else None
     ends = ends or now + timedelta(seconds=float(parameters.get("seconds", 0)))
     return Progress(
-        message=f"until {ends:%Y-%m-%d %H:%M:%S %Z}", due_at=ends, memory={"ends": ends.isoformat()}
+        message=f"until {ends:%Y-%m-%d %H:%M:%S %Z}",
+        details={"by": ends.isoformat()},
+        due_at=ends,
+        memory={"ends": ends.isoformat()},
     )
 
 
@@ -51,5 +54,5 @@ async def look(row: StepRow, doors: Doors, now: datetime) -> Progress:
     """Done when the time is reached."""
     ends = datetime.fromisoformat(row.memory["ends"])
     if now < ends:
-        return Progress(message=row.message, memory=row.memory, due_at=ends)
+        return Progress(message=row.message, details=row.details, memory=row.memory, due_at=ends)
     return Progress(status=Status.SUCCESS, message="the time is reached", memory=row.memory)

@@ -132,7 +132,10 @@ where (%(status)s::text is null or status = %(status)s)
 order by uid limit %(limit)s
 
 -- name: stops
-select uid, product, phase, reason, author, since, restart from stops where restarted_at is null order by since, uid
+-- restart: the signoff that is open; one that was cancelled, or removed, ends nothing.
+select o.uid, o.product, o.phase, o.reason, o.author, o.since, s.uid
+from stops o left join steps s on s.kind = 'signoff' and s.uid = o.restart and s.status = 'in_progress'
+where o.restarted_at is null order by o.since, o.uid
 
 -- name: put_stop
 insert into stops (uid, product, phase, reason, author)

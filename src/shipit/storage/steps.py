@@ -17,6 +17,8 @@ from shipit.storage.pool import Connection
 from shipit.storage.statements import load
 
 _SQL = load("steps")
+LOCAL = ("timer", "manual", "uplifts")
+"""Kinds of which a look asks nobody outside, so that none of it hangs."""
 
 
 class Uplift(msgspec.Struct, frozen=True, kw_only=True):
@@ -83,13 +85,13 @@ async def claim(
     each: how many of one service at most, of which there are `busy` already (`service_of`). Pipelines take
     turns, so that one with thousands of steps due does not hold up another.
     """
-    values = {"limit": limit, "lease": lease, "each": each, "busy": Jsonb(busy or {})}
+    values = {"limit": limit, "lease": lease, "each": each, "busy": Jsonb(busy or {}), "local": list(LOCAL)}
     cursor = await connection.execute(_SQL["claim"], values)
     return [_row(row) for row in await cursor.fetchall()]
 
 
 def service_of(row: StepRow) -> str:
-    """Who is asked when a step is looked at: the host of a remote one, else all that its kind asks."""
+    """Who is asked when a step is looked at: the host of a remote one, else whatever its kind asks."""
     if row.kind != "remote":
         return row.kind
     return "/".join(str(row.parameters.get("api_url", "")).split("/")[:3])

@@ -33,14 +33,15 @@ from steps where kind = %(kind)s and uid = %(uid)s for update
 with due as materialized (
     (select kind, uid, due_at, pipeline, parameters from steps
     where due_at <= now() and (claimed_until is null or claimed_until < now())
-    order by due_at limit 1000)
+    order by due_at limit 300)
     union all
     (select kind, uid, due_at, pipeline, parameters from steps
     where due_at <= now() and (claimed_until is null or claimed_until < now())
-    order by due_at desc limit 1000)
+    order by due_at desc limit 300)
 ), of_services as (
     select distinct on (kind, uid) kind, uid, due_at, coalesce(pipeline, '') as pipeline,
-        case kind when 'remote' then array_to_string((string_to_array(parameters ->> 'api_url', '/'))[:3], '/')
+        case when kind = any(%(local)s) then null
+            when kind = 'remote' then array_to_string((string_to_array(parameters ->> 'api_url', '/'))[:3], '/')
             else kind end as service
     from due
 ), turns as (
@@ -49,7 +50,7 @@ with due as materialized (
     select *, row_number() over (partition by service order by turn, due_at) as place from turns
 ), chosen as (
     select kind, uid, turn, due_at from shares
-    where place <= %(each)s - coalesce((%(busy)s::jsonb ->> service)::integer, 0)
+    where service is null or place <= %(each)s - coalesce((%(busy)s::jsonb ->> service)::integer, 0)
     order by turn, due_at limit 3 * %(limit)s
 ), free as (
     select s.kind, s.uid from chosen c join steps s using (kind, uid)

@@ -3,7 +3,8 @@ import { svelte } from "@sveltejs/vite-plugin-svelte";
 import { defineConfig } from "vite";
 
 const FIRST = /preload-helper|lib.painted\b/;
-const BASE = /node_modules(?!.*(bindings.|src.reactivity|blocks.html|blocks.svelte|css-props|transitions|legacy))|lib.(api|facts|router|live|keys|clock|me|toasts|neighbours|html|Header|LiveIndicator|Lazy|Icon|Skeleton)\b|src.(App|routes)\b|board.(rows|look|cycle)\b/;
+const COMMON = /lib.(reading|Status|Time|Trouble|EmptyState)\b|release.looks\b/;
+const BASE = /node_modules(?!.*(bindings.|src.reactivity|blocks.html|blocks.svelte|css-props|transitions|legacy))|lib.(api|facts|router|live|keys|clock|me|toasts|neighbours|html|marks|Header|LiveIndicator|Lazy|Icon|Skeleton)\b|src.(App|routes)\b|board.(rows|look|cycle)\b/;
 
 /** The shell is painted from one answer: its style and its icons are in it, so no request comes before them. */
 function shell() {
@@ -46,8 +47,9 @@ export default defineConfig({
     reportCompressedSize: false,
     rolldownOptions: {
       output: {
-        // What every page needs is one file: many small ones compress worse. What comes before it is another.
-        codeSplitting: { groups: [{ name: "first", test: FIRST }, { name: "base", test: BASE }] },
+        // What every page needs is one file: many small ones compress worse. What comes before it is another, and
+        // so is what all but the board begin with.
+        codeSplitting: { groups: [{ name: "first", test: FIRST }, { name: "base", test: BASE }, { name: "common", test: COMMON }] },
       },
     },
   },

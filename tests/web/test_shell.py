@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import gzip
 import hashlib
@@ -46,13 +47,18 @@ async def test_the_stream_is_whole_gzip_and_the_same_as_without(database: Databa
         assert len(raw) < len(plain.content) / 4
 
 
-async def test_the_policy_allows_its_own_style_and_no_other(database: Database) -> None:
+@pytest.mark.parametrize(("path", "count"), [("/", 1), ("/events", 2)])
+async def test_the_policy_allows_its_own_styles_and_no_other(
+    database: Database, path: str, count: int
+) -> None:
     async with running(database) as service:
-        answer = await page(service)
-        (style,) = re.findall("<style>(.*?)</style>", answer.text, re.DOTALL)
-        digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
+        answer = await page(service, path)
+        styles = re.findall("<style>(.*?)</style>", answer.text, re.DOTALL)
+        hashes = [base64.b64encode(hashlib.sha256(style.encode()).digest()).decode() for style in styles]
+        allowed = " ".join(f"'sha256-{each}'" for each in hashes)
         policy = answer.headers["content-security-policy"]
-        assert f"style-src 'self' 'sha256-{digest}'" in policy
+        assert len(styles) == count
+        assert f"style-src 'self' {allowed};" in policy
         assert "script-src 'self';" in policy and "unsafe" not in policy
         names = [name for name, _ in parsed(answer.text).attributes]
         assert not [name for name in names if name == "style" or name.startswith("on")]
@@ -72,12 +78,40 @@ async def test_everything_a_page_loads_is_ours_and_kept_for_ever(database: Datab
             assert answer.headers["content-encoding"] == "gzip"
 
 
+async def test_no_style_is_waited_for_and_scripts_do_not_fetch_it_again(database: Database) -> None:
+    async with running(database) as service:
+        text = (await page(service, "/events")).text
+        (link,) = re.findall(r'<link rel="stylesheet"[^>]*>', text)
+        assert " disabled " in link
+        name = link.partition('href="')[2].partition('"')[0]
+        assert f"<style>{(await service.client.get(name)).text}</style>" in text
+
+
+async def test_a_shell_does_not_wait_for_slow_facts(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    released = asyncio.Event()
+
+    async def slow(request: object) -> list[tuple[str, Piece]]:
+        await released.wait()
+        return [("/api/slow", Piece.of(b"1", keep=False))]
+
+    monkeypatch.setitem(shell.PRELOADS, "/", slow)
+    async with running(database) as service, service.client.stream("GET", "/") as answer:
+        text = ""
+        async for chunk in answer.aiter_text():
+            text += chunk
+            if "</header>" in text:
+                released.set()
+        assert released.is_set() and '"answers":{"/api/slow":1}' in text
+
+
 def test_the_script_of_the_board_is_small() -> None:
     built = shell.built()
     assert built is not None
-    links = re.findall(rb'"/assets/([^"]+\.js)"', built.before["/"].content)
+    links = re.findall(rb'"/assets/([^"]+\.js)"', built.shells["/"].before.content)
     assert sum(len(built.assets[name.decode()].compressed) for name in set(links)) <= 40_000
-    style = re.findall(rb"<style>(.*?)</style>", built.before["/"].content, re.DOTALL)[0]
+    style = re.findall(rb"<style>(.*?)</style>", built.shells["/"].before.content, re.DOTALL)[0]
     assert len(gzip.compress(style)) <= 12_000
 
 

@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from functools import cache
 from importlib import resources
 from importlib.resources.abc import Traversable
+from typing import Any
 
 import msgspec
 from litestar import Response
@@ -70,6 +71,7 @@ def default_train(names: Sequence[str]) -> str | None:
     return "beta" if "beta" in names else names[0] if names else None
 
 
+_SHELL_WAITS_SECONDS = 0.03
 _FACTS = b"<!--facts-->"
 _TYPES = {".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml"}
 
@@ -84,13 +86,20 @@ class Asset:
 
 
 @dataclass(frozen=True)
-class Built:
-    """What the build made. before, after: the shell around the facts, by path. policy: allows its style."""
+class Shell:
+    """What is painted at once. before: all that stands in front of the facts. policy: allows its styles."""
 
-    before: dict[str, Piece]
+    before: Piece
+    policy: str
+
+
+@dataclass(frozen=True)
+class Built:
+    """What the build made. shells: by path. after: what follows the facts, on every page."""
+
+    shells: dict[str, Shell]
     after: Piece
     assets: dict[str, Asset]
-    policy: str
 
 
 @cache
@@ -101,46 +110,60 @@ def built() -> Built | None:
         return None
     html = folder.joinpath("index.html").read_bytes()
     manifest = msgspec.json.decode(folder.joinpath("manifest.json").read_bytes())
+    assets = {each.name: _asset(each) for each in folder.joinpath("assets").iterdir()}
     before, _, after = html.partition(_FACTS)
-    head, mark, rest = before.partition(b"</head>")
-    styles = re.findall(rb"<style>(.*?)</style>", html, re.DOTALL)
-    hashes = [base64.b64encode(hashlib.sha256(each).digest()).decode() for each in styles]
     return Built(
-        before={
-            path: Piece.of(b"".join((head, scripts, mark, rest, own)))
-            for path, (page, _) in PATHS.items()
-            for scripts, own in [_links(manifest, page)]
-        },
+        shells={path: _shell_of(before, _needs(manifest, page), assets) for path, (page, _) in PATHS.items()},
         after=Piece.of(after),
-        assets={each.name: _asset(each) for each in folder.joinpath("assets").iterdir()},
-        policy=policy(hashes),
+        assets=assets,
     )
 
 
-def _links(manifest: dict[str, dict[str, object]], page: str) -> tuple[bytes, bytes]:
-    """What the page's own scripts and styles are called, so that they come beside the shell's and not after.
+def _shell_of(before: bytes, needs: _Needs, assets: dict[str, Asset]) -> Shell:
+    """The shell with what its page needs beside it.
 
-    Scripts are fetched, not compiled: that waits until the shell is painted (frontend/src/main.ts). Styles
-    stand behind the shell, which is painted without them.
+    Scripts are fetched, not compiled: that waits until the shell is painted (frontend/src/main.ts). The
+    page's styles stand in the answer, since a link would hold up the facts behind it; the links only say that
+    the styles are there.
     """
+    head, mark, body = before.partition(b"</head>")
+    links = [f'<link rel="preload" as="script" crossorigin href="/{each}">' for each in needs.scripts]
+    links += [f'<link rel="stylesheet" disabled href="/{each}">' for each in needs.styles]
+    own = b"".join(assets[each.rpartition("/")[2]].content for each in needs.styles)
+    style = b"<style>%b</style>" % own if own else b""
+    html = b"".join((head, "".join(links).encode(), mark, body, style))
+    styles = re.findall(rb"<style>(.*?)</style>", html, re.DOTALL)
+    hashes = [base64.b64encode(hashlib.sha256(each).digest()).decode() for each in styles]
+    return Shell(Piece.of(html), policy(hashes))
+
+
+@dataclass(frozen=True)
+class _Needs:
+    """The files a page is made of, beside those the shell names itself."""
+
+    scripts: tuple[str, ...]
+    styles: tuple[str, ...]
+
+
+def _needs(manifest: dict[str, dict[str, Any]], page: str) -> _Needs:
     scripts: dict[str, None] = {}
     styles: dict[str, None] = {}
     entry = next(chunk for chunk in manifest.values() if chunk.get("isEntry"))
 
     def walk(name: str) -> None:
         chunk = manifest[name]
-        for key in chunk.get("imports", ()):  # type: ignore[attr-defined]
+        for key in chunk.get("imports", ()):
             walk(key)
         # the shell names what its own script begins with
-        if chunk is not entry and name not in entry.get("imports", ()):  # type: ignore[operator]
-            scripts.setdefault(f'<link rel="preload" as="script" crossorigin href="/{chunk["file"]}">')
-            for each in chunk.get("css", ()):  # type: ignore[attr-defined]
-                styles.setdefault(f'<link rel="stylesheet" crossorigin href="/{each}">')
+        if chunk is not entry and name not in entry.get("imports", ()):
+            scripts.setdefault(chunk["file"])
+            for each in chunk.get("css", ()):
+                styles.setdefault(each)
 
     for name in ("src/start.ts", f"src/pages/{page}/Page.svelte"):
         if name in manifest:
             walk(name)
-    return "".join(scripts).encode(), "".join(styles).encode()
+    return _Needs(tuple(scripts), tuple(styles))
 
 
 def _asset(file: Traversable) -> Asset:
@@ -202,7 +225,7 @@ async def _shell(request: Asked, path: str) -> Answer:
     headers = {
         "Cache-Control": "private, no-cache",
         "Vary": "Accept-Encoding, Authorization, Cookie",
-        "Content-Security-Policy": pages.policy,
+        "Content-Security-Policy": pages.shells[path].policy,
     }
     if request.method == HttpMethod.HEAD:
         return Response(b"", media_type=HTML, headers=headers)
@@ -224,23 +247,33 @@ async def _may_read(request: Asked) -> bool:
 
 
 async def _pieces(request: Asked, path: str, pages: Built, may_read: bool) -> AsyncIterator[Piece]:
-    yield pages.before[path]
     things = house(request)
     # Before anything is read: what changes from here on is told to the page, or it is told to read afresh.
     newest = things.hub.position(viewer(request).audience)
-    head = {"is_demo": things.is_demo, "bugzilla": things.settings.bugzilla.url, "live": newest}
-    begun = b'<script type="application/json" id="facts">' + bodies.inline(msgspec.json.encode(head))[:-1]
-    yield Piece.of(begun + b',"answers":{', keep=False)
-    preload = PRELOADS.get(path)
-    if preload is not None and may_read:
-        # The page asks again by itself, and then says what is wrong; half a page helps nobody.
-        with contextlib.suppress(ShipitError):
-            for number, (address, piece) in enumerate(await preload(request)):
-                comma = b"," if number else b""
-                yield Piece.of(comma + bodies.inline(msgspec.json.encode(address)) + b":", keep=False)
-                yield piece
-    yield Piece.of(b"}}</script>", keep=False)
-    yield pages.after
+    answers = asyncio.create_task(_answers(request, path, may_read))
+    try:
+        # With the shell the browser asks for scripts: facts that are nearly there would wait behind them.
+        await asyncio.wait({answers}, timeout=_SHELL_WAITS_SECONDS)
+        yield pages.shells[path].before
+        head = {"is_demo": things.is_demo, "bugzilla": things.settings.bugzilla.url, "live": newest}
+        begun = b'<script type="application/json" id="facts">' + bodies.inline(msgspec.json.encode(head))[:-1]
+        yield Piece.of(begun + b',"answers":{', keep=False)
+        for number, (address, piece) in enumerate(await answers):
+            comma = b"," if number else b""
+            yield Piece.of(comma + bodies.inline(msgspec.json.encode(address)) + b":", keep=False)
+            yield piece
+        yield Piece.of(b"}}</script>", keep=False)
+        yield pages.after
+    finally:
+        answers.cancel()
+
+
+async def _answers(request: Asked, path: str, may_read: bool) -> list[tuple[str, Piece]]:
+    preload = PRELOADS.get(path) if may_read else None
+    # The page asks again by itself, and then says what is wrong; half a page helps nobody.
+    with contextlib.suppress(ShipitError):
+        return await preload(request) if preload is not None else []
+    return []
 
 
 async def _plain(pieces: AsyncIterator[Piece]) -> AsyncIterator[bytes]:

@@ -3,7 +3,7 @@
 
 import { age, exact } from "../../lib/clock.svelte";
 import { html, type Html } from "../../lib/html";
-import type { IconName } from "../../lib/icons";
+import { icon } from "../../lib/marks";
 import { initials } from "../../lib/me.svelte";
 import { brief, COLOUR, ICON, RISK, short, type Status } from "./look";
 import type { Row } from "./rows";
@@ -26,8 +26,6 @@ export interface Beside {
 const FORM = { read: "not said", unread: "not readable", none: "no form" };
 const NONE = html`<span class="na">–</span>`;
 
-const icon = (name: IconName, spins = false): Html =>
-  html`<svg class="ic ic-s${spins && " spin"}" aria-hidden="true"><use href="#i-${name}"></use></svg>`;
 const grouped = (number: number): string => String(number).replace(/\B(?=(\d{3})+$)/g, ",");
 const count = (number: number, word: string): string => (number === 1 ? `1 ${word}` : `${number} ${word}s`);
 

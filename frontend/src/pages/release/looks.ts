@@ -60,12 +60,15 @@ export function firstOfAll(steps: readonly Step[]): Step | undefined {
   );
 }
 
+/** Whether nothing waits for a step any more. */
+export const isOver = (step: Step | undefined): boolean => step?.state === "success" || step?.state === "skipped";
+
 /** What the end of a step starts, in words: at once, or as soon as others are done too. */
 export function starting(release: Release, step: Step): string {
-  const isOver = (uid: string): boolean => ["success", "skipped"].includes(release.steps.find((each) => each.uid === uid)?.state ?? "");
-  const title = (uid: string): string => release.steps.find((each) => each.uid === uid)?.title ?? uid;
+  const by = new Map(release.steps.map((each) => [each.uid, each]));
+  const title = (uid: string): string => by.get(uid)?.title ?? uid;
   const after = release.steps.filter((each) => each.state === "blocked" && each.requires.includes(step.uid));
-  const others = (each: Step): string[] => each.requires.filter((uid) => uid !== step.uid && !isOver(uid)).map(title);
+  const others = (each: Step): string[] => each.requires.filter((uid) => uid !== step.uid && !isOver(by.get(uid))).map(title);
   const atOnce = after.filter((each) => !others(each).length).map((each) => each.title);
   const found = after.filter((each) => others(each).length).map((each) => `${each.title} as soon as ${are(others(each), "done")}`);
   if (atOnce.length) found.unshift(named(atOnce));

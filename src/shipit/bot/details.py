@@ -80,7 +80,7 @@ async def _conflict(doors: Doors, outlook: Outlook, request: Request) -> str | N
     tip = outlook.tips.get(request.train)
     if tip is None:
         return outlook.reasons.get(request.train) or f"{request.train} has no tip"
-    diffs = Diffs(doors.cache, bugzilla=doors.bugzilla, phabricator=doors.phabricator)
+    diffs = doors.diffs
     patches = await to_try(request.series, diffs)
     if isinstance(patches, SeriesResult):
         why = next((one.reason for one in patches.patches if one.reason), "there is nothing to try")
@@ -96,7 +96,7 @@ async def _conflict(doors: Doors, outlook: Outlook, request: Request) -> str | N
 async def _interdiff(doors: Doors, outlook: Outlook, wish: Wish, request: Request) -> str | None:
     if not wish.series:
         return "the older version of its patches is not known"
-    diffs = Diffs(doors.cache, bugzilla=doors.bugzilla, phabricator=doors.phabricator)
+    diffs = doors.diffs
     repository = _repository(outlook, request)
     patches = [
         await _compared(doors, diffs, repository, older, newer)

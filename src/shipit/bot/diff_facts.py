@@ -9,7 +9,6 @@ from datetime import datetime
 
 from shipit.bot.doors import Doors
 from shipit.bot.outlook import Outlook
-from shipit.bot.patches import Diffs
 from shipit.errors import ShipitError
 from shipit.uplift.analysis import Failed, PatchFacts, Source
 from shipit.uplift.types import Bug, PatchRef, PatchSource, Person, Request, Revision
@@ -41,7 +40,7 @@ async def facts_of_diffs(
         for patch in request.series:
             if patch.source is not PatchSource.COMMIT and patch.missing is None:
                 wanted.setdefault(patch.name, (patch, repository[request.train]))
-    diffs = Diffs(doors.cache, bugzilla=doors.bugzilla, phabricator=doors.phabricator)
+    diffs = doors.diffs
     found: dict[str, PatchFacts | Failed] = {}
     for name, (patch, place) in wanted.items():
         diff = await diffs.read(patch)

@@ -10,6 +10,7 @@ from datetime import datetime
 from pathlib import Path
 
 from shipit.bot.calendar import Calendar
+from shipit.bot.patches import Diffs
 from shipit.clients.bugzilla import Bugzilla
 from shipit.clients.http import CallCounter
 from shipit.clients.lando import Lando
@@ -47,3 +48,8 @@ class Doors:
     holder: str
     now: Callable[[], datetime]
     told: Told
+
+    @property
+    def diffs(self) -> Diffs:
+        """Where the raw diffs of patches are read from."""
+        return Diffs(self.cache, bugzilla=self.bugzilla, phabricator=self.phabricator)

@@ -12,7 +12,7 @@ import structlog
 
 from shipit.bot.doors import Doors
 from shipit.bot.outlook import Outlook
-from shipit.bot.patches import Diffs, to_try
+from shipit.bot.patches import to_try
 from shipit.errors import CommandFailed, InvalidInput
 from shipit.merge.history import Entry
 from shipit.merge.landing_order import Memory, Plan, Uplift, plan
@@ -166,7 +166,7 @@ async def _plan(doors: Doors, ground: Ground, wanted: Wanted) -> TrainPlan | Non
 async def _made(doors: Doors, ground: Ground, wanted: Wanted) -> TrainPlan:
     tip, main = await ground.clone.entries([wanted.tip, wanted.main])
     drafts = Drafts(ground.clone, main)
-    diffs = Diffs(doors.cache, bugzilla=doors.bugzilla, phabricator=doors.phabricator)
+    diffs = doors.diffs
     names = names_of(wanted.requests)
     left_out: list[LeftOut] = []
     entries_of: dict[str, list[Entry]] = {}

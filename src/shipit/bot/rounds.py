@@ -18,7 +18,6 @@ from shipit.bot.details import KINDS, make_details
 from shipit.bot.doors import Doors
 from shipit.bot.listing import read_lists
 from shipit.bot.outlook import Outlook, reported, see
-from shipit.bot.patches import Diffs
 from shipit.bot.planning import bug_of, planned
 from shipit.bot.progress import Round, RoundResult, Trouble
 from shipit.bot.searching import Seen, decided_since, look, search
@@ -136,7 +135,7 @@ async def _run(this: Round) -> RoundResult:
     await send_unsent(this, known, outlook)
     await _fulfil(this, known.wishes, made)
     if this.since is None:
-        Diffs(doors.cache, bugzilla=doors.bugzilla, phabricator=doors.phabricator).prune()
+        doors.diffs.prune()
     result = this.result(steps, known)
     has_work = any(step.task is not Task.KEEP for step in steps)
     if this.since is not None and not (has_work or result.errors):

@@ -12,7 +12,7 @@ import structlog
 
 from shipit.bot.doors import Doors
 from shipit.bot.outlook import Outlook
-from shipit.bot.patches import Diffs, to_try
+from shipit.bot.patches import to_try
 from shipit.errors import CommandFailed, InvalidInput
 from shipit.merge.advice import advise
 from shipit.merge.history import Entry
@@ -101,7 +101,7 @@ async def tell_none(doors: Doors, conflicts: Sequence[Conflict], reason: str) ->
 
 async def _search(doors: Doors, ground: GitGround, main: Entry, conflict: Conflict) -> Searched | None:
     """What one search found; None for what may go better the next time."""
-    diffs = Diffs(doors.cache, bugzilla=doors.bugzilla, phabricator=doors.phabricator)
+    diffs = doors.diffs
     request = conflict.known.request
     series = await to_try(request.series, diffs)
     if isinstance(series, SeriesResult):

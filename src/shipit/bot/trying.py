@@ -9,7 +9,7 @@ from datetime import datetime
 
 from shipit.bot.doors import Doors
 from shipit.bot.outlook import Outlook
-from shipit.bot.patches import Diffs, nothing_to_try, to_try
+from shipit.bot.patches import nothing_to_try, to_try
 from shipit.errors import ShipitError
 from shipit.merge.series import Request as Attempt
 from shipit.merge.types import Outcome, Patch, PatchResult, SeriesResult
@@ -23,7 +23,7 @@ FETCHES_AT_ONCE = 4
 
 async def try_all(doors: Doors, outlook: Outlook, requests: Sequence[Request]) -> dict[str, Trial]:
     """The trial of each request (by uid) on its train's tip; trains without a tip are left out."""
-    diffs = Diffs(doors.cache, bugzilla=doors.bugzilla, phabricator=doors.phabricator)
+    diffs = doors.diffs
     repository = {train.name: train.repository for train in outlook.trains}
     found: dict[str, Trial] = {}
     attempts: dict[str, list[tuple[Request, Attempt]]] = {}

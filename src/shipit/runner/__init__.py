@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: MPL-2.0
-"""The backend's worker: raises the alarm when the bot falls silent."""
+"""The backend's worker: moves pipelines, writes decisions, tells when bot or listener fall silent."""

@@ -73,8 +73,10 @@ class Runner:
         now = time.monotonic()
         async with self._outside.database.connection() as connection:
             found = await outbox.claim(connection, limit=room, lease=self._outside.lease)
-            self._outside.at("claimed, not committed") if found else None
-        self._outside.at("claimed") if found else None
+            if found:
+                self._outside.at("claimed, not committed")
+        if found:
+            self._outside.at("claimed")
         for one in found:
             task = asyncio.create_task(self._write(one, now))
             self._tasks.add(task)

@@ -98,13 +98,12 @@ async def _tell(
         if not await mails.claim(connection, notice.key, mail):
             return
     log.warning(notice.word.value, anchor=notice.anchor.isoformat(), recipients=len(recipients))
-    if recipients and send is None:
-        # it stays unsent: whoever can send tells it later
-        log.warning("runner.mail", reasons=["nothing is set up to send mail with"], key=notice.key)
-        return
     failed = []
     for address in recipients:
-        assert send is not None
+        if send is None:
+            # it stays unsent: whoever can send tells it later
+            log.warning("runner.mail", reasons=["nothing is set up to send mail with"], key=notice.key)
+            return
         try:
             await send(address, notice.subject, notice.text)
         except ShipitError as error:

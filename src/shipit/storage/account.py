@@ -96,11 +96,12 @@ def _namespace() -> Account | None:
     unshare = shutil.which("unshare")
     if unshare is None:
         return None
-    for entry in _ordinary_accounts():
-        prefix = (unshare, "--user", f"--map-user={entry.pw_uid}", f"--map-group={entry.pw_gid}", "--")
-        account = Account(Way.NAMESPACE, os.geteuid(), os.getegid(), prefix)
-        return account if account.can_run("/bin/sh", "-c", ":") else None
-    return None
+    entry = next(iter(_ordinary_accounts()), None)
+    if entry is None:
+        return None
+    prefix = (unshare, "--user", f"--map-user={entry.pw_uid}", f"--map-group={entry.pw_gid}", "--")
+    account = Account(Way.NAMESPACE, os.geteuid(), os.getegid(), prefix)
+    return account if account.can_run("/bin/sh", "-c", ":") else None
 
 
 def _nobody() -> Account | None:

@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: MPL-2.0
-"""Read uplift requests out of what Bugzilla says; compare known with seen; weigh evidence."""
+"""Read uplift requests out of what Bugzilla says; plan a round; weigh evidence."""

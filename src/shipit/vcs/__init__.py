@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: MPL-2.0
-"""git as processes: a store of objects on which trials run without a working copy, and clones kept fresh."""
+"""git and Mercurial as processes: trials on stores of objects, without a working copy; clones kept fresh."""

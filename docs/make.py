@@ -10,7 +10,8 @@ from typing import Any, get_args, get_origin, get_type_hints
 
 import msgspec
 
-from shipit.settings import ENVIRONMENT, Settings
+from shipit.settings import Settings
+from shipit.settings.reading import ENVIRONMENT
 from shipit.uplift import decision_states
 
 ROOT = Path(__file__).resolve().parent.parent

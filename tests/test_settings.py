@@ -9,7 +9,8 @@ import msgspec
 import pytest
 
 from shipit.errors import Unavailable
-from shipit.settings import ENVIRONMENT, BadSettings, Secret, Settings, load
+from shipit.settings import Secret, Settings
+from shipit.settings.reading import ENVIRONMENT, BadSettings, load
 
 SKETCH = """
 instance = "production"

@@ -9,7 +9,7 @@ from fake_taskcluster import FakeTaskcluster, served
 from fixtures_rabbitmq import RabbitMQ
 from shipit.cli import listener_check
 from shipit.clients.http import open_session
-from shipit.settings import load
+from shipit.settings.reading import load
 
 STRICT = {"type": "object", "properties": {"REVISION": {}}, "additionalProperties": False}
 HOOKS = """

@@ -22,7 +22,8 @@ from shipit.cli.serve import check_schema
 from shipit.cli.writing import vault_of
 from shipit.clients.http import open_session
 from shipit.errors import InvalidInput, ShipitError
-from shipit.settings import BadSettings, Settings
+from shipit.settings import Settings
+from shipit.settings.reading import BadSettings
 from shipit.trains.spelling import problems_of
 from shipit.trains.types import Failure
 

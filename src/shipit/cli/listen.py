@@ -34,7 +34,8 @@ from shipit.listener.failpoints import Reached, kill_at, never
 from shipit.listener.follower import FollowPace
 from shipit.listener.listener import Listener, Outside, Plan
 from shipit.listener.telling import Recipients, Terms
-from shipit.settings import Settings, load
+from shipit.settings import Settings
+from shipit.settings.reading import load
 from shipit.storage import migrate
 from shipit.storage.pool import Limits, open_pool
 

@@ -11,7 +11,8 @@ from functools import partial
 from shipit.clients.http import open_session
 from shipit.clients.taskcluster import Credentials, Taskcluster
 from shipit.errors import InvalidInput
-from shipit.settings import Settings, load
+from shipit.settings import Settings
+from shipit.settings.reading import load
 
 
 def read_settings(environ: Mapping[str, str] | None = None) -> Settings:

@@ -18,7 +18,8 @@ from shipit.clients.http import Session, open_session
 from shipit.clients.login import TaskclusterLogin
 from shipit.clients.taskcluster import Client, HawkFailed, HawkNone, HawkSuccess, Taskcluster
 from shipit.errors import Refused
-from shipit.settings import BadSettings, Settings
+from shipit.settings import Settings
+from shipit.settings.reading import BadSettings
 from shipit.storage import migrate
 from shipit.storage.pool import Limits, open_pool
 from shipit.web import serving

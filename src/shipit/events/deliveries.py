@@ -214,8 +214,9 @@ def _herald(delivery: Delivery, payload: dict[str, Any]) -> _Told:
 
 def _target(delivery: Delivery, payload: dict[str, Any]) -> _Told:
     target, diff = text(payload, "target"), payload.get("diff")
-    is_number = isinstance(diff, int) or (isinstance(diff, str) and diff.isdecimal() and len(diff) < 20)
-    number = int(diff) if is_number else None
+    number = None
+    if isinstance(diff, int) or (isinstance(diff, str) and diff.isdecimal() and len(diff) < 20):
+        number = int(diff)
     return _Told(
         Kind.BUILD_TARGET,
         target,

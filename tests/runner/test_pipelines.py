@@ -234,6 +234,8 @@ async def test_the_audit_is_only_added_to(bench: Bench) -> None:
         bench.query("delete from audit")
     with pytest.raises(Exception, match="only added to"):
         bench.query("update audit set actor = 'nobody'")
+    with pytest.raises(Exception, match="only added to"):
+        bench.query("truncate audit")
 
 
 async def test_a_database_that_restarts_is_waited_for(bench: Bench) -> None:

@@ -63,8 +63,9 @@ async def timed(scene: Scene, what: str, *, is_cold: bool) -> tuple[str, RoundRe
 def table(rows: list[tuple[str, RoundResult, float, bool]], bugs: int) -> str:
     """The section."""
     lines = [
-        f"A round of {bugs} bugs × {len(TRAINS)} trains. Bugzilla + backend: what the limit of 10 calls is about.",
-        "The original: counted from what it did for each bug of each round (see the module), one patch each.",
+        f"A round of {bugs} bugs × {len(TRAINS)} trains. Bugzilla + backend: what the limit of 10 calls is",
+        "about. The original: counted from what it did for each bug of each round (see the module), one",
+        "patch each.",
         "",
         "| round | trials | all HTTP calls | Bugzilla + backend | the original's calls | ratio | seconds |",
         "| --- | ---: | ---: | ---: | ---: | ---: | ---: |",

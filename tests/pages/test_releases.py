@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import re
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
@@ -81,6 +82,19 @@ async def confirm(page: Page, verb: str, reason: str = "") -> None:
     await dialog.get_by_role("button", name=verb, exact=True).click()
 
 
+async def put(page: Page, path: str, body: object) -> None:
+    """Put something as whoever is logged in on this page."""
+    status = await page.evaluate(
+        """async ([path, body]) => {
+            const me = await (await fetch("/api/me")).json();
+            const headers = {"Content-Type": "application/json", "X-Csrf-Token": me.csrf};
+            return (await fetch(path, {method: "PUT", headers, body: JSON.stringify(body)})).status;
+        }""",
+        [path, body],
+    )
+    assert status == 201
+
+
 async def test_the_list_leads_to_the_release_that_needs_a_person(releases: Releases, page: Page) -> None:
     await show(page, f"{releases.stage.url}/releases")
     row = page.locator("tbody tr").first
@@ -99,6 +113,10 @@ async def test_a_release_says_why_it_does_not_move_and_who_can_move_it(
     why = page.get_by_role("region", name="Why it does not move")
     await expect(why).to_contain_text("cannot start: Register downloads did not succeed; retry or skip it")
     await expect(why).to_contain_text("must still be signed by 1 of relman")
+    # Who moves what only waits, and whose tries can be seen where.
+    await expect(why.get_by_role("row", name="Mark as shipped")).to_contain_text("relman (Relman signoff)")
+    await expect(page.locator("#step")).to_contain_text("Push to mirrors waits for it.")
+    await expect(page.locator("#step tbody a").first).to_have_attribute("href", re.compile("/tasks/groups/"))
     await expect(page.locator("#step tbody tr")).to_have_count(3)
     await expect(page.get_by_role("region", name="What this build contains")).to_contain_text(
         "Build 1 contains"
@@ -125,7 +143,7 @@ async def test_it_is_accessible_and_fits_whatever_the_screen(
         if width == 400:
             # Below 900 px the graph is a list in order of dependency, which says what comes after what.
             after = page.locator('[data-step="stage"] .after')
-            await expect(after).to_have_text("After Repack languages, Partial updates")
+            await expect(after).to_have_text("After Repack languages and Partial updates")
         assert complaints(page) == []
 
 
@@ -188,7 +206,44 @@ async def test_whoever_started_it_does_not_sign_it_and_retries_what_failed(
     await button(page, "Retry now").click()
     await confirm(page, "Retry now")
     await expect(page.locator('[data-step="bouncer"]')).to_contain_text("Done, 4th try", timeout=15_000)
+    # What one looks at stays there, and so does the keyboard.
+    await expect(page.locator("#step h2")).to_have_text("Register downloads")
+    await expect(page.locator("#step-title")).to_be_focused()
+    await expect(page.get_by_role("status").first).to_contain_text("Register downloads, Done, 4th try")
     await expect(page.get_by_role("region", name="History")).to_contain_text("retry asked")
+
+
+async def test_who_has_only_looked_is_offered_what_needs_them_and_not_moved_there(
+    releases: Releases, page: Page
+) -> None:
+    await login(page, people.ENGINEER, releases.stage.url)
+    made = {
+        "product": "firefox",
+        "version": "9.0",
+        "steps": [
+            {"uid": "look", "kind": "timer", "description": "Look", "parameters": {"seconds": 3600}},
+            {"uid": "ticked", "kind": "manual", "description": "Tick", "parameters": {"group": "qe"}},
+            {"uid": "after", "kind": "manual", "description": "After", "requires": ["look", "ticked"]},
+        ],
+    }
+    await put(page, "/api/pipelines/looked-at", made)
+    await show(page, f"{releases.stage.url}/releases/looked-at")
+    await expect(page.locator("#step h2")).to_have_text("Tick")
+    await show(page, f"{releases.stage.url}/releases/looked-at?step=look")
+    await expect(page.locator("main .callout")).to_contain_text("Tick: waits for a member of qe to do it.")
+    await button(page, "Go on without it").click()
+    await confirm(page, "Go on without it", "nobody needs to wait")
+    await expect(page.locator("#step")).to_contain_text("skipped by demo/enzo: nobody needs to wait")
+    async with opened(page.context.browser) as other:
+        await login(other, people.OBSERVER, releases.stage.url)
+        await show(other, f"{releases.stage.url}/releases/looked-at?step=ticked")
+        await expect(other.locator("#step")).to_contain_text("To tick it off you need project:shipit:sign/qe")
+        await expect(button(other, "Done")).to_have_count(0)
+    await page.locator("main .callout a").click()
+    await button(page, "Done").click()
+    await confirm(page, "Done")
+    await expect(page.locator('[data-step="after"]')).to_contain_text("Needs a person", timeout=15_000)
+    await expect(page.locator("#step h2")).to_have_text("Tick")
 
 
 async def test_a_freeze_stops_what_would_start_and_going_on_is_signed(releases: Releases, page: Page) -> None:

@@ -131,7 +131,7 @@ def _shell_of(before: bytes, needs: _Needs, assets: dict[str, Asset]) -> Shell:
     links += [f'<link rel="stylesheet" disabled href="/{each}">' for each in needs.styles]
     own = b"".join(assets[each.rpartition("/")[2]].content for each in needs.styles)
     style = b"<style>%b</style>" % own if own else b""
-    html = b"".join((head, "".join(links).encode(), mark, body, style))
+    html = b"".join((head, "".join(links).encode(), style, mark, body))
     styles = re.findall(rb"<style>(.*?)</style>", html, re.DOTALL)
     hashes = [base64.b64encode(hashlib.sha256(each).digest()).decode() for each in styles]
     return Shell(Piece.of(html), policy(hashes))

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from http import HTTPStatus
 from typing import Any
 from urllib.parse import quote
 
@@ -17,6 +18,7 @@ from shipit.clients.http import Answer, CallCounter, Door, checked_secret, check
 from shipit.errors import Missing, Refused, Unavailable
 
 SERVICE = "Balrog"
+UNNAMED = "somebody Balrog knows"
 
 
 class Rule(msgspec.Struct, frozen=True, kw_only=True):
@@ -122,10 +124,13 @@ class Balrog:
         _good(answer, f"no scheduled change {sc_id} of {kind}")
 
     async def account(self, token: str) -> str:
-        """Whose token that is. Raises Refused when Balrog does not take it."""
+        """Whose token that is, as far as this Balrog says. Raises Refused when it does not take it."""
         answer = await self._ask("GET", "users/current", token=token)
         if answer.status in (401, 403):
             raise Refused("Balrog does not take this token")
+        if answer.status == HTTPStatus.NOT_FOUND:
+            # Newer ones know users by their names only, but look at the token before they look for the user.
+            return UNNAMED
         found = _good(answer, "no such user")
         name = found.get("username") if isinstance(found, dict) else None
         if not name:

@@ -31,6 +31,8 @@ class FakeBalrog(Fake):
         self.people: dict[str, tuple[str, tuple[str, ...]]] = {}
         self.needed: dict[tuple[str, str], dict[str, int]] = {}
         self.shutoffs: list[Body] = []
+        # Whether it tells whose a token is; later ones do not.
+        self.names_users = True
         self.enacted: list[tuple[int, int]] = []
         self._late: list[str] = []
         self._newest = 0
@@ -168,6 +170,8 @@ class FakeBalrog(Fake):
         who = self._who(request)
         if who is None:
             return _says(HTTPStatus.FORBIDDEN, "Permission Denied")
+        if not self.names_users:
+            return _says(HTTPStatus.NOT_FOUND, "No permission found for username current")
         return _json({"username": who[0], "permissions": {}, "roles": list(who[1])})
 
     async def _shut(self, request: web.Request) -> web.StreamResponse:
@@ -183,7 +187,8 @@ class FakeBalrog(Fake):
         body = await request.json()
         wanted = (body["product"], body["channel"])
         if any((each["product"], each["channel"]) == wanted for each in self.shutoffs):
-            return _says(HTTPStatus.BAD_REQUEST, "Invalid Emergency shutoff data")
+            why = "Emergency shutoff for product/channel already exists."
+            return _says(HTTPStatus.BAD_REQUEST, "Invalid Emergency shutoff data", why)
         self.shutoffs.append({**body, "data_version": 1})
         return self._after(request, body)
 

@@ -18,6 +18,7 @@ from shipit.actions.persons import actor
 from shipit.errors import NotAllowed, Refused
 from shipit.pipeline.definition import InvalidDefinition
 from shipit.pipeline.standing import standing
+from shipit.pipeline.states import Event
 from shipit.storage import steps as stored_steps
 from shipit.world.server import served as served_by
 from shipit.world.steps import FakeSteps
@@ -210,6 +211,32 @@ async def test_a_step_whose_pipeline_is_gone_can_be_removed(bench: Bench) -> Non
         await bench.act(served.delete, "manual", "p.m.1", ENGINEER, now=now())
     await bench.act(acts.delete, "p", ENGINEER, now=now())
     assert (await bench.act(served.delete, "manual", "p.m.1", ENGINEER, now=now()))[1] == "removed"
+
+
+async def test_what_waits_for_a_person_is_waived_at_once_and_what_runs_is_not(bench: Bench) -> None:
+    signoff = step("sign", kind="signoff", parameters={"policy": [{"relman": 1}]})
+    runs = step("runs", api_url=bench.service.api_url)
+    await bench.put("p", step("qa"), signoff, runs, step("last", "qa", "sign"))
+    await bench.turn()
+
+    async def skip(name: str) -> None:
+        why = "nobody is there, and it was tested before"
+        await bench.act(acts.change_step, "p", name, Event.SKIP_ASKED, ENGINEER, reason=why, now=now())
+
+    with pytest.raises(Refused, match="cancel it first"):
+        await skip("runs")
+    for name in ("qa", "sign"):
+        await skip(name)
+    assert await bench.states("p") == {
+        "qa": "skipped",
+        "sign": "skipped",
+        "runs": "in_progress",
+        "last": "in_progress",
+    }
+    with pytest.raises(Refused, match="has ended"):
+        await bench.act(signing.sign, "p.sign.1", actor("mia@x", ["project:shipit:sign/relman"]), now=now())
+    await bench.turn()
+    assert (await bench.states("p"))["qa"] == "skipped"
 
 
 class Confused(FakeSteps):

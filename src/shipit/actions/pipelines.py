@@ -170,7 +170,7 @@ async def change_step(
     before = stored.facts.nodes[step]
     after = asked(stored.facts, step, event, by=by.person, reason=reason.strip())
     await _save(connection, stored, before, after, event.value, by, reason)
-    if event is Event.CANCEL_ASKED and before.state.value == "in_progress":
+    if event in (Event.CANCEL_ASKED, Event.SKIP_ASKED) and before.state is State.IN_PROGRESS:
         await cancel_step(connection, stored, after, now)
     await reconcile(connection, now, uids=[uid])
     return await load(connection, uid)

@@ -76,6 +76,8 @@ TABLE: dict[tuple[State, Event], State] = {
     (_S.IN_PROGRESS, _E.WAS_CANCELLED): _S.CANCELLED,
     (_S.IN_PROGRESS, _E.DEADLINE_PASSED): _S.CANCELLING,
     (_S.IN_PROGRESS, _E.CANCEL_ASKED): _S.CANCELLING,
+    # Only what waits for a person, a time or others: what runs somewhere is cancelled first.
+    (_S.IN_PROGRESS, _E.SKIP_ASKED): _S.SKIPPED,
     (_S.IN_PROGRESS, _E.REQUIREMENT_REDONE): _S.BLOCKED,
     (_S.RETRYING, _E.STARTED): _S.IN_PROGRESS,
     (_S.RETRYING, _E.UNSTARTABLE): _S.FAILURE,

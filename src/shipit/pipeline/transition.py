@@ -122,6 +122,8 @@ def asked(facts: Facts, uid: str, event: Event, *, by: str, reason: str) -> Node
     state = after(node.state, event)
     if state is None:
         raise Refused(f"step {uid!r} is {node.state.value}: {event.value.replace('_', ' ')} is not possible")
+    if event is Event.SKIP_ASKED and node.state is State.IN_PROGRESS and _kind(facts, uid) not in REPEATABLE:
+        raise Refused(f"step {uid!r} runs: cancel it first, then skip it")
     if event is Event.UNSKIP_ASKED and (begun := _begun_after(facts, uid)):
         raise Refused(f"steps that require {uid!r} have begun: {', '.join(begun)}")
     if event is Event.RERUN_ASKED and (after_it := effects_after(facts, uid)):
@@ -386,6 +388,10 @@ def _movable(facts: Facts) -> set[str]:
 def _is_fine_or_cancelled(facts: Facts, step: StepDefinition) -> bool:
     node = facts.nodes[step.uid]
     return is_satisfied(step, node) or node.state in (State.CANCELLED, State.BLOCKED)
+
+
+def _kind(facts: Facts, uid: str) -> str | None:
+    return next(step.kind for step in facts.definition.steps if step.uid == uid)
 
 
 def _runs(node: Node) -> bool:

@@ -3768,10 +3768,13 @@ export interface components {
         };
         /**
          * Release
-         * @description Everything the page of a pipeline shows. wants_cancel: it was cancelled, and is not taken up again.
+         * @description Everything the page of a pipeline shows. parent: the pipeline whose step it is.
+         *
+         *         wants_cancel: it was cancelled, and is not taken up again.
          */
         Release: {
             uid: string;
+            parent: string | null;
             product: string;
             version: string;
             build: number | null;

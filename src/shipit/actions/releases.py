@@ -76,9 +76,13 @@ class StepView(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Release(msgspec.Struct, frozen=True, kw_only=True):
-    """Everything the page of a pipeline shows. wants_cancel: it was cancelled, and is not taken up again."""
+    """Everything the page of a pipeline shows. parent: the pipeline whose step it is.
+
+    wants_cancel: it was cancelled, and is not taken up again.
+    """
 
     uid: str
+    parent: str | None
     product: str
     version: str
     build: int | None
@@ -149,6 +153,7 @@ async def release(
     stops = tuple(stop for stop in stored.facts.stops if stop.product in ("", definition.product))
     return Release(
         uid=stored.facts.uid,
+        parent=stored.parent,
         product=definition.product,
         version=definition.version,
         build=definition.build,

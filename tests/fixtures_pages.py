@@ -168,7 +168,12 @@ async def opened(chromium: Browser, **how: Any) -> AsyncIterator[Page]:
     )
     made = await context.new_page()
     found: list[str] = []
-    made.on("console", lambda said: found.append(said.text) if said.type == "error" else None)
+    made.on(
+        "console",
+        lambda said: (
+            found.append(f"{said.text} ({said.location.get('url', '')})") if said.type == "error" else None
+        ),
+    )
     made.on("pageerror", lambda error: found.append(str(error)))
     _complaints[made] = found
     try:

@@ -232,7 +232,7 @@ async def test_no_page_runs_loads_or_inserts_words(chromium: Browser, web: Web, 
                 assert SHOWN in await page.inner_text("main"), path
         assert asked == []
         # Of a request that is not there the browser says so itself.
-        assert [said for said in complaints(page) if "40" not in said] == []
+        assert [said for said in complaints(page) if "status of 40" not in said] == []
 
 
 async def open_everything(page: Page) -> None:

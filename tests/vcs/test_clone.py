@@ -226,6 +226,22 @@ async def test_maintenance_leaves_everything_readable(origin: Repo, tmp_path: Pa
     assert await clone.verify() is None
 
 
+@pytest.mark.parametrize("is_maintained", [False, True])
+async def test_an_update_leaves_the_half_packs_of_a_running_maintenance_alone(
+    origin: Repo, tmp_path: Path, is_maintained: bool
+) -> None:
+    clone = clone_of(origin, tmp_path / "clone.git")
+    await clone.update(["beta"])
+    half = tmp_path / "clone.git" / "objects" / "pack" / "tmp_pack_x1"
+    half.write_bytes(b"PACK")
+    with (tmp_path / ".clone.git.maintained.lock").open("wb") as lock:
+        if is_maintained:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        await clone.update(["beta"])
+        assert half.exists() == is_maintained
+    await clone.maintain()
+
+
 async def test_a_folder_that_cannot_be_used_is_unavailable(origin: Repo, tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"")
     with pytest.raises(Unavailable, match="cannot be used"):

@@ -23,6 +23,8 @@ from shipit.vcs.git import GitAnswer, git
 LOCK_SECONDS = 600.0
 ASK_SECONDS = 60.0
 MAINTENANCE_SECONDS = 3600.0
+# Whoever looks whether a clone is being maintained holds that lock for a moment.
+LOOK_SECONDS = 0.5
 # A server that sends less than this for so long has hung: curl then gives up by itself.
 _SLOW = ("-c", "http.lowSpeedLimit=1000", "-c", "http.lowSpeedTime=60")
 PROGRESS_SECONDS = 5.0
@@ -145,9 +147,9 @@ class Clone:
     async def maintain(self) -> None:
         """Tidy up off the hot path: pack loose objects, join packs, index history. Raises Unavailable.
 
-        Updates and trials go on meanwhile; while another process tidies up, this one is told so at once.
+        Updates and trials go on meanwhile; while another process tidies up, this one is told so.
         """
-        async with self._alone("maintained", patience=0.0):
+        async with self._alone("maintained", patience=LOOK_SECONDS):
             for task in ("loose-objects", "incremental-repack", "commit-graph"):
                 if task == "incremental-repack" and not list(self.folder.glob("objects/pack/*.pack")):
                     continue
@@ -162,14 +164,28 @@ class Clone:
         patience: seconds to wait for whoever does; None: as long as for an update.
         """
         name = f"clone {self.folder.name}"
-        file = f".{self.folder.name}.lock" if deed == "updated" else f".{self.folder.name}.{deed}.lock"
         try:
             self.folder.parent.mkdir(parents=True, exist_ok=True)
-            with (self.folder.parent / file).open("wb") as handle:
+            with self._lock_file(deed).open("wb") as handle:
                 await self._lock(handle, self._lock_timeout if patience is None else patience)
                 yield
         except OSError as error:
             raise Unavailable(name, f"its folder cannot be used: {error.strerror}") from error
+
+    def _lock_file(self, deed: str) -> Path:
+        name = f".{self.folder.name}.lock" if deed == "updated" else f".{self.folder.name}.{deed}.lock"
+        return self.folder.parent / name
+
+    def _is_maintained(self) -> bool:
+        """Whether somebody tidies the clone up now."""
+        try:
+            with self._lock_file("maintained").open("r+b") as handle:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except FileNotFoundError:
+            return False
+        except BlockingIOError:
+            return True
+        return False
 
     async def _lock(self, handle: BinaryIO, patience: float) -> None:
         waits_until = time.monotonic() + patience
@@ -188,7 +204,7 @@ class Clone:
         if not self.folder.exists():
             await self._begin(self.folder)
             return None
-        _sweep(self.folder)
+        self._sweep(self.folder)
         try:
             known = await self._refs(self.folder)
         except Unavailable as error:
@@ -288,10 +304,21 @@ class Clone:
             check=False,
             heard=progress.hear if progress else None,
         )
-        _sweep(folder)
+        self._sweep(folder)
         if answer.code != 0 and any(word in answer.stderr for word in _BROKEN):
             raise _Broken(self._said(answer))
         self._complain(answer)
+
+    def _sweep(self, folder: Path) -> None:
+        """Remove what a killed git left behind; we hold the clone's lock, so no other update needs it."""
+        locks = ("*.lock", "refs/heads/**/*.lock")
+        # half-written packs may be those of a git that maintains the clone meanwhile
+        halves = () if self._is_maintained() else ("objects/pack/tmp_*", "objects/??/tmp_obj_*")
+        for pattern in (*locks, *halves):
+            for left in folder.glob(pattern):
+                left.unlink(missing_ok=True)
+        for left in folder.glob("objects/tmp_objdir-*"):
+            shutil.rmtree(left, ignore_errors=True)
 
     def _complain(self, answer: GitAnswer) -> None:
         if answer.code == 0:
@@ -352,12 +379,3 @@ class Progress:
 
 class _Broken(Exception):
     """The clone, not the network, is what failed."""
-
-
-def _sweep(folder: Path) -> None:
-    """Remove what a killed git left behind; we hold the clone's lock, so nobody needs it."""
-    for pattern in ("objects/pack/tmp_*", "objects/??/tmp_obj_*", "*.lock", "refs/heads/**/*.lock"):
-        for left in folder.glob(pattern):
-            left.unlink(missing_ok=True)
-    for left in folder.glob("objects/tmp_objdir-*"):
-        shutil.rmtree(left, ignore_errors=True)

@@ -12,7 +12,15 @@ from urllib.parse import urlsplit
 import msgspec
 
 from shipit.errors import CommandFailed, InvalidInput, Unavailable
-from shipit.vcs.clone import ASK_SECONDS, LOCK_SECONDS, MAINTENANCE_SECONDS, Clone, Updated, _Broken
+from shipit.vcs.clone import (
+    ASK_SECONDS,
+    LOCK_SECONDS,
+    LOOK_SECONDS,
+    MAINTENANCE_SECONDS,
+    Clone,
+    Updated,
+    _Broken,
+)
 from shipit.vcs.git import GitAnswer
 from shipit.vcs.hg import hg, is_hg
 
@@ -69,7 +77,7 @@ class HgClone(Clone):
 
     async def maintain(self) -> None:
         """Warm Mercurial's caches off the hot path; see `Clone.maintain`. Raises Unavailable."""
-        async with self._alone("maintained", patience=0.0):
+        async with self._alone("maintained", patience=LOOK_SECONDS):
             self._complain(
                 await hg(self.folder, "debugupdatecaches", timeout=MAINTENANCE_SECONDS, check=False)
             )

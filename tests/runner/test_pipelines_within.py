@@ -239,6 +239,22 @@ async def test_what_waits_for_a_person_is_waived_at_once_and_what_runs_is_not(be
     assert (await bench.states("p"))["qa"] == "skipped"
 
 
+async def test_what_takes_a_phase_back_is_not_held_by_the_stop_before_it(bench: Bench) -> None:
+    plan = {"ship": {"steps": [step("undo"), inner("more", step("m"))]}}
+    ship = {**step("a"), "phase": "ship"}
+    await bench.put("p", ship, {**step("b", "a"), "phase": "ship"}, product="firefox", rollbacks=plan)
+    await bench.act(stops.stop, ENGINEER, product="firefox", phase="", reason="it crashes", now=now())
+    because = {"reason": "it crashes", "check_url": lambda _: None, "now": now()}
+    await bench.act(acts.rollback, "p", "ship", ENGINEER, **because)
+    await bench.turn(2)
+    assert await bench.states("p.rollback-ship") == {"undo": "in_progress", "more": "in_progress"}
+    assert await bench.states("p.rollback-ship.more.1") == {"m": "in_progress"}
+    with pytest.raises(InvalidDefinition, match="no such field"):
+        await bench.put("q", ship, product="firefox", takes_back="p")
+    await bench.put("q", ship, product="firefox")
+    assert await bench.states("q") == {"a": "ready"}
+
+
 class Confused(FakeSteps):
     """Tells of whatever step ended last, whichever it is asked for."""
 

@@ -81,9 +81,11 @@ async def create(
     *,
     check_url: CheckUrl,
     now: datetime,
+    takes_back: str = "",
 ) -> tuple[Stored, bool]:
     """Store a pipeline and start what may start; (pipeline, whether it is new).
 
+    takes_back: the pipeline of which it takes a phase back.
     The same again changes nothing. Raises InvalidDefinition, NotAllowed, Refused for another body.
     """
     if not PIPELINE_UID.fullmatch(uid):
@@ -94,6 +96,7 @@ async def create(
         for each in lists(given):
             if not each.is_plan:
                 by.need_pipeline(each.product, (step.get("phase") or each.phase for step in each.steps))
+        definition = replace(definition, takes_back=takes_back)
         if await pipelines.put(connection, uid, dict(given), definition, created_by=by.person):
             await pipelines.note(connection, [Note(subject=uid, actor=by.person, what="created")])
             await reconcile(connection, now, uids=[uid])
@@ -241,7 +244,7 @@ async def rollback(
         "description": f"takes back {phase} of {uid}: {plan.get('description', '')}".strip(": "),
         "steps": [{"phase": phase, **step} for step in plan["steps"]],
     }
-    started, _ = await create(connection, name, made, by, check_url=check_url, now=now)
+    started, _ = await create(connection, name, made, by, check_url=check_url, now=now, takes_back=uid)
     return started
 
 

@@ -150,6 +150,7 @@ def _inherited(definition: Definition, stored: Stored, uid: str) -> Definition:
     return replace(
         definition,
         product=definition.product or stored.facts.definition.product,
+        takes_back=stored.facts.definition.takes_back,
         steps=tuple(replace(step, phase=step.phase or phase) for step in definition.steps),
     )
 

@@ -103,7 +103,12 @@ def gate(facts: Facts, step: StepDefinition, node: Node, now: datetime) -> Stop 
 
 
 def applies(stop: Stop, facts: Facts, step: StepDefinition) -> bool:
-    """Whether a stop holds this step: of its product, or of all; of its phase, or of all."""
+    """Whether a stop holds this step: of its product, or of all; of its phase, or of all.
+
+    What takes a phase back is what people do once it is stopped, and waits for no signature.
+    """
+    if facts.definition.takes_back:
+        return False
     return stop.product in ("", facts.definition.product) and stop.phase in ("", step.phase)
 
 

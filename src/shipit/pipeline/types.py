@@ -46,7 +46,7 @@ class RollbackPlan(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
 class Definition(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A validated pipeline. Its steps stand in an order in which each comes after all it requires.
 
-    rollbacks: by phase.
+    rollbacks: by phase. takes_back: the pipeline of which this takes a phase back; only we say so.
     """
 
     steps: tuple[StepDefinition, ...]
@@ -57,6 +57,7 @@ class Definition(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     revision: str = ""
     template: str = ""
     description: str = ""
+    takes_back: str = ""
 
 
 class Served(msgspec.Struct, frozen=True, kw_only=True):

@@ -158,7 +158,7 @@ async def test_a_stop_and_the_rights_hold_also_where_a_uid_is_used_again(bench: 
     assert key == "p.again1.s.1"
     async with bench.pool.connection() as connection:
         row = await served.read(connection, "signoff", key)
-        assert await served.starts(connection, row) == ("z",)
+        assert await served.starts(connection, row, now()) == {"z": ""}
     await bench.put("q", {**rollout(), "not_before": None}, product="firefox")
     for _ in range(2):
         await bench.act(acts.delete, "q", ENGINEER, now=now())

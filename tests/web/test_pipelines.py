@@ -155,6 +155,33 @@ async def started(service: Service, name: str) -> bool:
     return any(each["uid"] == name and each["state"] == "in_progress" for each in found["details"]["steps"])
 
 
+async def test_the_last_signature_is_not_said_to_start_what_waits_for_more(
+    both: tuple[Service, Bench],
+) -> None:
+    service, _ = both
+    sign = step("sign", kind="signoff", parameters={"policy": [{"releng": 1, "relman": 1}], "digest": "d1"})
+    then = [step("a", "sign"), step("b", "sign", needs_release=True)]
+    then.append(step("c", "sign", not_before="2099-01-01T00:00:00Z"))
+    await put(service, "/api/pipelines/p", {"steps": [sign, *then]})
+    exact = "the last signature starts a, b once a person releases it, c at 2099-01-01 00:00:00 UTC"
+    path = "/steps/signoff/p.sign.1"
+    told = [
+        await service.client.get(f"{path}/status"),
+        await put(service, f"{path}/sign", {}, "manager"),
+        await service.by("manager").delete(f"{path}/sign"),
+        await put(service, f"{path}/content", {"digest": "d2"}),
+    ]
+    for each in told:
+        assert each.json()["message"].endswith(exact), each.text
+        assert each.json()["details"]["starts"] == ["a", "b", "c"]
+    await service.by("engineer").post("/api/pipelines/p/hold", json={"reason": "wait"})
+    held = (await status(service, path))["message"]
+    assert held.endswith(
+        "a once engineer holds the pipeline no more, b once engineer holds the pipeline no "
+        "more, c once engineer holds the pipeline no more"
+    )
+
+
 async def test_s2_one_person_with_two_clients_signs_once(both: tuple[Service, Bench]) -> None:
     service, _ = both
     await put(service, "/steps/signoff/s", {"parameters": {"policy": [{"releng": 2}]}})

@@ -48,6 +48,9 @@ def checked(given: Mapping[str, Any], check_url: CheckUrl, *, uid: str = "") -> 
             raise
     for each in lists(given, uid):
         found += [*_urls(each, check_url), *_keys(each)]
+    for phase in definition.rollbacks if definition is not None and uid else ():
+        if not PIPELINE_UID.fullmatch(rollback_uid(uid, phase)):
+            found.append(Problem(pointer("", "rollbacks", phase), "with the pipeline's uid a shorter name"))
     if found or definition is None:
         raise InvalidDefinition(found)
     return definition

@@ -14,7 +14,7 @@ from shipit.actions.pipelines import CheckUrl
 from shipit.errors import InvalidInput, Missing, NotAllowed, Refused
 from shipit.pipeline.definition import MOST_DEPTH, PIPELINE_UID, InvalidDefinition
 from shipit.pipeline.schema import Problem, is_deeper
-from shipit.pipeline.standing import what_starts
+from shipit.pipeline.standing import what_starts, when_it_starts
 from shipit.pipeline.states import Status
 from shipit.pipeline.types import NewStep, Note, StepRow, digest_of
 from shipit.steps import manual
@@ -95,15 +95,15 @@ async def delete(
             why = "the signoff was removed"
             await signatures.revoke(connection, uid, person=None, by=by.person, why=why)
         await pipelines.note(connection, [Note(subject=subject, actor=by.person, what="removed")])
-        return described(row), "removed"
+        return described(row, {}), "removed"
     await pipelines.note(connection, [Note(subject=subject, actor=by.person, what="cancel asked")])
     progress = KINDS[kind].cancel(row, now)
     if progress is None:
         await steps.ask_cancel(connection, kind, uid)
-        return described(row), "is being cancelled"
+        return described(row, {}), "is being cancelled"
     await steps.write(connection, row, progress, wants_cancel=True)
     row = await read(connection, kind, uid)
-    return described(row), "cancelled; asked again, it is removed"
+    return described(row, {}), "cancelled; asked again, it is removed"
 
 
 async def finish(
@@ -135,25 +135,34 @@ async def finish(
     return await read(connection, "manual", uid)
 
 
-async def starts(connection: Connection, row: StepRow) -> tuple[str, ...]:
-    """The steps of its pipeline that start when this one is done; nothing for a step by itself."""
-    if row.pipeline is None:
-        return ()
+async def starts(connection: Connection, row: StepRow, now: datetime) -> dict[str, str]:
+    """The steps of its pipeline that a signoff's end starts -> when, where that is not at once."""
+    if row.pipeline is None or row.kind != "signoff" or row.status.is_end:
+        return {}
     found = await pipelines.load_many(connection, [row.pipeline], is_locked=False)
     step = found[0].facts.step_of(row.uid) if found else None
-    return () if step is None else what_starts(found[0].facts, step.uid)
+    if step is None:
+        return {}
+    facts = found[0].facts
+    return {uid: when_it_starts(facts, uid, now) for uid in what_starts(facts, step.uid)}
 
 
-def described(row: StepRow, starting: tuple[str, ...] = ()) -> Described:
+def described(row: StepRow, starting: Mapping[str, str]) -> Described:
     """A step as the Step API shows it; a signoff says what its last signature starts."""
     message, details = row.message, {**row.details, "kind": row.kind}
     if row.pipeline is not None:
         details["pipeline"] = row.pipeline
     if row.kind == "signoff" and not row.status.is_end:
-        told = row.parameters.get("starts") or ", ".join(starting)
+        words = [f"{uid} {when}".strip() for uid, when in starting.items()]
+        told = row.parameters.get("starts") or ", ".join(words)
         details["starts"] = list(starting)
         message += f"; the last signature starts {told}" if told else "; the last signature starts nothing"
     return Described(uid=row.uid, status=row.status, message=message, details=details, output=row.output)
+
+
+async def show(connection: Connection, row: StepRow, now: datetime) -> Described:
+    """A step as the Step API shows it, with what its end starts."""
+    return described(row, await starts(connection, row, now))
 
 
 def may_change(by: Actor, row: StepRow) -> None:

@@ -157,6 +157,21 @@ def what_starts(facts: Facts, uid: str) -> tuple[str, ...]:
     )
 
 
+def when_it_starts(facts: Facts, uid: str, now: datetime) -> str:
+    """What a step that is let go waits for all the same: a person, a time, a stop; empty: nothing."""
+    step = next(each for each in facts.definition.steps if each.uid == uid)
+    match held := gate(facts, step, facts.nodes[uid], now):
+        case Stop():
+            return f"once it is no longer stopped by {held.author}"
+        case "pipeline":
+            return f"once {facts.hold_by} holds the pipeline no more"
+        case "step":
+            return "once a person releases it"
+        case datetime():
+            return f"at {_time(held)}"
+    return ""
+
+
 def _blocked(facts: Facts, step: StepDefinition, name: Naming) -> Standing:
     steps = {each.uid: each for each in facts.definition.steps}
     waits = [steps[uid] for uid in step.requires if not is_satisfied(steps[uid], facts.nodes[uid])]

@@ -51,7 +51,7 @@ async def halt(request: Asked) -> Answer:
         row = await rollouts.halt(
             connection, part(request), person(request), reason=because.reason, now=now()
         )
-    return json_answer(acts.described(row))
+        return json_answer(await acts.show(connection, row, now()))
 
 
 @endpoint(
@@ -96,7 +96,7 @@ async def sign_in_balrog(request: Asked) -> Answer:
         row = await rollouts.sign_in_balrog(
             connection, part(request, "kind"), part(request), person(request), role=body.role, now=now()
         )
-    return json_answer(acts.described(row))
+        return json_answer(await acts.show(connection, row, now()))
 
 
 HANDLERS = [halt, resume, sign_in_balrog]

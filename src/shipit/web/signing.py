@@ -87,8 +87,7 @@ async def sign(request: Asked) -> Answer:
             group=body.group,
             only_people=house(request).settings.login.only_people_sign,
         )
-        starting = await acts.starts(connection, row)
-    return json_answer(acts.described(row, starting))
+        return json_answer(await acts.show(connection, row, now()))
 
 
 @endpoint(
@@ -103,7 +102,7 @@ async def unsign(request: Asked) -> Answer:
     only(request, "signoff")
     async with house(request).database.connection() as connection:
         row = await signing.revoke(connection, part(request), person(request), now=now())
-    return json_answer(acts.described(row))
+        return json_answer(await acts.show(connection, row, now()))
 
 
 @endpoint(
@@ -126,7 +125,7 @@ async def change_content(request: Asked) -> Answer:
         row = await signing.change_content(
             connection, part(request), person(request), digest=body.digest, now=now()
         )
-    return json_answer(acts.described(row))
+        return json_answer(await acts.show(connection, row, now()))
 
 
 @endpoint(

@@ -114,9 +114,10 @@ async def put_step(request: Asked) -> Answer:
                 check_url=hosts(request).refusal,
                 now=now(),
             )
+            shown = await acts.show(connection, row, now())
     except InvalidDefinition as error:
         return refusal(error)
-    return json_answer(acts.described(row), HTTPStatus.CREATED if is_new else HTTPStatus.OK)
+    return json_answer(shown, HTTPStatus.CREATED if is_new else HTTPStatus.OK)
 
 
 @endpoint(
@@ -171,8 +172,7 @@ async def read_status(request: Asked) -> Answer:
         if kind == PIPELINE:
             return json_answer(described_pipeline(await pipeline_acts.load(connection, uid), now()))
         row = await acts.read(connection, kind, uid)
-        starting = await acts.starts(connection, row)
-    return json_answer(acts.described(row, starting))
+        return json_answer(await acts.show(connection, row, now()))
 
 
 @endpoint(
@@ -201,7 +201,7 @@ async def finish(request: Asked) -> Answer:
             output=body.output,
             now=now(),
         )
-    return json_answer(acts.described(row))
+        return json_answer(await acts.show(connection, row, now()))
 
 
 HANDLERS = [

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import re
 import time
 from collections.abc import AsyncIterator
@@ -63,6 +64,20 @@ async def test_a_change_is_heard_at_once_with_a_number_for_coming_back(database:
         event = await next_event(stream, "change")
         assert time.monotonic() - began < 10
         assert event["id"]
+
+
+async def test_a_stop_and_its_way_on_are_heard_at_once_by_whichever_release(database: Database) -> None:
+    async with running(database) as service, service.client.stream("GET", "/api/live") as answer:
+        service.auth.people = {"engineer": ("project:shipit:user", "project:shipit:pipeline/*")}
+        engineer = service.by("engineer")
+        stream = await opened(service, answer)
+        made = await engineer.post("/api/stops", json={"product": "firefox", "phase": "", "reason": "x"})
+        assert json.loads((await next_event(stream, "change"))["data"])["table"] == "pipelines"
+        asked = {"policy": [{"relman": 1}]}
+        restart = await engineer.post(f"/api/stops/{made.json()['uid']}/restart", json=asked)
+        assert restart.status_code == 200
+        told = json.loads((await next_event(stream, "change"))["data"])
+        assert (told["table"], told["ids"]) == ("pipelines", [])
 
 
 async def test_a_silent_stream_says_that_it_is_there(database: Database) -> None:

@@ -163,8 +163,8 @@ async def _stands(
     subject = row.pipeline or f"signoff/{row.uid}"
     line = Note(subject=subject, step=row.uid, actor=by.person, what=what, reason=reason[:500])
     await pipelines.note(connection, [line])
-    if row.pipeline is not None:
-        await pipelines.tell(connection, [row.pipeline])
+    # One of no pipeline lets a stop end or a rollout go on: the page of any may show it.
+    await pipelines.tell(connection, [row.pipeline] if row.pipeline is not None else [])
     return await served.read(connection, "signoff", row.uid)
 
 

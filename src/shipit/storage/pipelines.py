@@ -21,6 +21,7 @@ from shipit.storage.statements import load
 from shipit.trains.types import Moment, Stage, Train
 
 _SQL = load("pipelines")
+MOST_LINES = 10_000
 _decode = msgspec.json.Decoder(Definition).decode
 
 
@@ -219,7 +220,7 @@ async def write(
 
 
 async def tell(connection: Connection, uids: Collection[str]) -> None:
-    """Tell open pages, when the transaction commits, that these pipelines changed."""
+    """Tell open pages, when the transaction commits, that these pipelines changed; none: any of them."""
     await connection.execute(_SQL["tell"], {"uids": sorted(uids)[:51]})
 
 
@@ -366,9 +367,9 @@ async def note(connection: Connection, notes: Iterable[Note]) -> None:
         )
 
 
-async def history(connection: Connection, subject: str, *, after: int = 0, limit: int = 500) -> list[Event]:
-    """The audit of a pipeline or step, oldest first."""
-    values = {"subject": subject, "after": after, "limit": limit}
+async def history(connection: Connection, subject: str, *, limit: int = MOST_LINES) -> list[Event]:
+    """The audit of a pipeline or step, oldest first; of a very long one the newest lines."""
+    values = {"subject": subject, "limit": limit}
     cursor = await connection.execute(_SQL["history"], values)
     names = Event.__struct_fields__
     return [Event(**dict(zip(names, row, strict=True))) for row in await cursor.fetchall()]

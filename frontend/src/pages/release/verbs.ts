@@ -71,10 +71,9 @@ export function verbs(release: Release, step: Step): Verb[] {
     happens: ["Nothing is raised any more, and a raise that waits in Balrog is taken back.", "Who is offered the update already goes on to be: to stop that, roll the phase back.", "Halting needs nobody else; going on must be signed."],
   };
 
-  // Who waits for something need not wait: what has no effect of its own is cancelled and skipped in one act.
+  // What only waits has no effect of its own: nothing of it must be cancelled first.
   const goOn: Verb = {
-    name: "go-on", label: "Go on without it", icon: "skip", title: `Go on without ${title}?`, reason: "Why it may be skipped",
-    run: async (reason) => { await change("cancel")(reason); await change("skip")(reason); },
+    ...skip, name: "go-on", label: "Go on without it",
     happens: ["It waits no longer and counts as done; your reason stays on record.", goesOn],
   };
 
@@ -85,7 +84,7 @@ export function verbs(release: Release, step: Step): Verb[] {
     blocked: [skip], retrying: [skip, cancel], skipped: [unskip],
     ready: step.reason === "needs_release" ? [letGo, skip] : [skip],
     success: step.kind === "signoff" ? [] : [rerun],
-    in_progress: step.kind === "manual" ? [finish(true), finish(false), cancel]
+    in_progress: step.kind === "manual" ? [finish(true), finish(false), goOn, cancel]
       : step.kind === "rollout" && !step.details["halted"] ? [halt, cancel]
       : step.kind === "uplifts" || step.kind === "timer" ? [goOn, cancel]
       : [cancel],

@@ -177,8 +177,10 @@ from jsonb_to_recordset(%(notes)s) as g (subject text, step text, actor text, wh
     after text, reason text)
 
 -- name: history
+-- Where there are more lines than that, the newest.
 select at, subject, step, actor, what, before, after, reason
-from audit where subject = %(subject)s and id > %(after)s order by id limit %(limit)s
+from (select * from audit where subject = %(subject)s order by id desc limit %(limit)s) as newest
+order by id
 
 -- name: durations
 -- How long the newest hundred steps of each name took that succeeded, in seconds.
@@ -192,9 +194,9 @@ from unnest(%(steps)s::text[]) as wanted (uid), lateral (
 ) as took
 
 -- name: tell
--- To open pages only: nothing that is cached depends on pipelines.
+-- To open pages only: nothing that is cached depends on pipelines. Of none, or many, all pages look.
 select pg_notify(current_schema() || '_live', json_build_object('table', 'pipelines', 'trains', '[]'::json,
-    'ids', case when cardinality(%(uids)s::text[]) <= 50 then to_json(%(uids)s::text[]) end)::text)
+    'ids', case when cardinality(%(uids)s::text[]) between 1 and 50 then to_json(%(uids)s::text[]) end)::text)
 
 -- name: trains
 -- As the schedule had them last; what a merge day follows from.

@@ -107,6 +107,14 @@ def test_a_step_says_by_when_it_goes_on_by_itself() -> None:
         assert standing(known, known.definition.steps[0], NOON).by == NOON + timedelta(seconds=by)
 
 
+def test_a_skip_taken_back_is_a_try_like_any_other() -> None:
+    facts, _ = turn(fresh(graph("a", a={"kind": "manual"})))
+    facts = changed(facts, asked(facts, "a", Event.SKIP_ASKED, by="ann", reason="not now"))
+    facts = changed(facts, asked(facts, "a", Event.UNSKIP_ASKED, by="ann", reason="after all"))
+    facts, _ = turn(facts)
+    assert sentence(facts, "a") == "runs, try 2 of 2"
+
+
 def test_numbers_of_the_same_value_are_the_same_definition() -> None:
     assert digest_of({"x": [1, 2.0, 1e3]}) == digest_of({"x": [1.0, 2, 1000]})
     assert digest_of({"x": 1}) != digest_of({"x": True}) != digest_of({"x": "1"})

@@ -19,6 +19,8 @@ from shipit.errors import NotAllowed, Refused
 from shipit.pipeline.definition import InvalidDefinition
 from shipit.pipeline.standing import standing
 from shipit.pipeline.states import Event
+from shipit.pipeline.types import Note
+from shipit.storage import pipelines
 from shipit.storage import steps as stored_steps
 from shipit.world.server import served as served_by
 from shipit.world.steps import FakeSteps
@@ -253,6 +255,17 @@ async def test_what_takes_a_phase_back_is_not_held_by_the_stop_before_it(bench: 
         await bench.put("q", ship, product="firefox", takes_back="p")
     await bench.put("q", ship, product="firefox")
     assert await bench.states("q") == {"a": "ready"}
+
+
+async def test_of_a_long_history_the_newest_is_not_lost(bench: Bench) -> None:
+    async with bench.pool.connection() as connection:
+        await pipelines.note(
+            connection, [Note(subject="p", actor="rel", what=f"line {number}") for number in range(700)]
+        )
+        found = [each.what for each in await pipelines.history(connection, "p")]
+        assert (found[0], found[-1], len(found)) == ("line 0", "line 699", 700)
+        found = [each.what for each in await pipelines.history(connection, "p", limit=2)]
+        assert found == ["line 698", "line 699"]
 
 
 class Confused(FakeSteps):

@@ -343,7 +343,7 @@ class _Run:
         return replace(
             node,
             attempt=attempt,
-            allowed=max(node.allowed, step.attempts),
+            allowed=max(node.allowed, step.attempts, attempt),
             served=_BEGUN,
             started_at=self.now,
             finished_at=None,

@@ -238,7 +238,7 @@ def script_size() -> int:
     """Bytes of the script that the board's first view takes, compressed."""
     pages = shell.built()
     assert pages is not None
-    names = {name.decode() for name in re.findall(rb'"/assets/([^"]+\.js)"', pages.before["/"].content)}
+    names = {name.decode() for name in re.findall(rb'"/assets/([^"]+\.js)"', pages.shells["/"].before.content)}
     return sum(len(pages.assets[name].compressed) for name in names)
 
 

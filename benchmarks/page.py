@@ -238,8 +238,8 @@ def script_size() -> int:
     """Bytes of the script that the board's first view takes, compressed."""
     pages = shell.built()
     assert pages is not None
-    names = {name.decode() for name in re.findall(rb'"/assets/([^"]+\.js)"', pages.shells["/"].before.content)}
-    return sum(len(pages.assets[name].compressed) for name in names)
+    links = re.findall(rb'"/assets/([^"]+\.js)"', pages.shells["/"].before.content)
+    return sum(len(pages.assets[name].compressed) for name in {each.decode() for each in links})
 
 
 def main() -> int:

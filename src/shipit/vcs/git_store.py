@@ -3,21 +3,19 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from types import TracebackType
 
-from shipit.errors import Missing
 from shipit.merge.hunks import PathHunks
 from shipit.merge.series import Request
 from shipit.merge.standing import Landing
 from shipit.merge.store import Applied, Known, Merge, Merged, Unknown
-from shipit.merge.types import Outcome, Patch, SeriesResult
 from shipit.vcs import ancestry
 from shipit.vcs.applying import Applier
 from shipit.vcs.conflict_text import path_hunks
 from shipit.vcs.differences import Differences
+from shipit.vcs.engine import Engine
 from shipit.vcs.kept_trials import KeptTrials
 from shipit.vcs.merging import Merger, accepts_trees, git_version
 from shipit.vcs.objects import look_up
@@ -96,7 +94,7 @@ class GitStore:
         return landings
 
 
-class GitTrials:
+class GitTrials(Engine):
     """Runs trials on one git clone. Use as an async context manager; it cleans its scratch up when left."""
 
     def __init__(
@@ -115,14 +113,12 @@ class GitTrials:
         merges were just done. kept: results of earlier trials, which spare those that they prove, and take in
         the new ones; a file of them may outlive this process.
         """
-        self._kept = kept if kept is not None else (KeptTrials(follows=False) if remembers else None)
-        self._incremental: Incremental | None = None
+        super().__init__(remembers=remembers, kept=kept)
         self._shadow = Shadow(repo, scratch=scratch)
         self._workers = workers
         self._remembers = remembers
         self._progress = progress
         self._name = "git"
-        self._busy = asyncio.Lock()
         self._store: GitStore | None = None
 
     async def __aenter__(self) -> GitTrials:
@@ -139,7 +135,7 @@ class GitTrials:
         )
         self._store = GitStore(self._shadow, merger)
         if self._kept is not None:
-            self._incremental = Incremental(Differences(self._shadow), self._store, self._kept, self._name)
+            self._incremental = self._proving(self._kept)
         return self
 
     async def __aexit__(
@@ -166,55 +162,6 @@ class GitTrials:
         assert self._store is not None, "GitTrials is used as an async context manager"
         return self._store
 
-    async def run(self, requests: Sequence[Request]) -> list[SeriesResult]:
-        """The result of each request, in order; a failure is an outcome and stays with its request."""
-        return [timed.result for timed in await self.run_timed(requests)]
-
-    async def run_timed(self, requests: Sequence[Request]) -> list[Timed]:
-        """As `run`, with the seconds of merging of each."""
-        async with self._busy:
-            if self._incremental is None:
-                return await self._run(requests)
-            return await self._incremental.run(requests, self._run)
-
-    async def fresh(self, request: Request) -> Timed:
-        """One trial run now, though its result may be kept: what its conflict looks like is not kept."""
-        async with self._busy:
-            (timed,) = await self._run([request])
-            return timed
-
-    async def keys(self, requests: Sequence[Request]) -> list[str | None]:
-        """The key of each request's trial: while it is equal the outcome is; None where nothing proves it.
-
-        See `shipit.merge.keys`. What has landed has none: history is asked every time.
-        """
-        async with self._busy:
-            incremental = self._incremental or Incremental(
-                Differences(self._shadow), self.store, KeptTrials(), self._name
-            )
-            return await incremental.keys(requests)
-
-    async def hunks(self, onto: str, patch: Patch, path: str, *, after: tuple[Patch, ...] = ()) -> PathHunks:
-        """What conflicts in one path of a patch that conflicts onto a tip, with the three sides.
-
-        path: as its `Conflict` spells it. after: the patches of its series that come before it. Raises
-        Missing when that patch, or that path of it, does not conflict (any more).
-        """
-        async with self._busy:
-            (timed,) = await self._run([Request(onto, (*after, patch))])
-            results = [result for result in timed.result.patches if result.outcome is Outcome.CONFLICT]
-            if timed.conflict is None or not results or results[0].revision != patch.revision:
-                raise Missing(f"{patch.revision} does not conflict onto {onto}")
-            merge, merged = timed.conflict
-            return await self.store.hunks(merge, merged, path)
-
-    async def hunks_of(self, timed: Timed) -> tuple[PathHunks, ...]:
-        """What conflicts in every path of a trial that was just run; nothing when it does not conflict."""
-        if timed.conflict is None:
-            return ()
-        merge, merged = timed.conflict
-        return tuple([await self.store.hunks(merge, merged, one.path) for one in merged.conflicts])
-
     async def _run(self, requests: Sequence[Request]) -> list[Timed]:
         timed: list[Timed] = []
         for start in range(0, len(requests), RECYCLE_AFTER):
@@ -225,3 +172,6 @@ class GitTrials:
             self._shadow.refresh()
             timed += await run_timed(self.store, requests[start : start + RECYCLE_AFTER])
         return timed
+
+    def _proving(self, kept: KeptTrials) -> Incremental:
+        return Incremental(Differences(self._shadow), self.store, kept, self._name)

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import shutil
 import tempfile
@@ -17,7 +16,8 @@ from shipit.merge.hunks import MOST_HUNKS, PathHunks, Sides, cut_hunks, whole
 from shipit.merge.keys import digest
 from shipit.merge.series import Request
 from shipit.merge.store import Applied, Known, Merge, Merged, Unknown
-from shipit.merge.types import ConflictKind, Outcome, Patch, SeriesResult
+from shipit.merge.types import ConflictKind
+from shipit.vcs.engine import Engine
 from shipit.vcs.hg import ANSWER_SECONDS, EXTENSION, HgServer, is_hg
 from shipit.vcs.hg_ancestry import Ancestry
 from shipit.vcs.hg_applying import HgApplier
@@ -115,7 +115,7 @@ class HgStore:
         return PathHunks(path, kind, tuple(hunks[:MOST_HUNKS]), reason)
 
 
-class HgTrials:
+class HgTrials(Engine):
     """Runs trials on one Mercurial clone. Use as an async context manager; it cleans up when left."""
 
     def __init__(
@@ -135,6 +135,7 @@ class HgTrials:
         merges were just done. patience: seconds until a silent server is taken for hung. kept: results of
         earlier trials; see `GitTrials`.
         """
+        super().__init__(remembers=remembers, kept=kept)
         if not is_hg(repo):
             raise InvalidInput("repository", expected="a Mercurial repository", got=str(repo))
         self._repo = repo
@@ -143,12 +144,9 @@ class HgTrials:
         self._remembers = remembers
         self._progress = progress
         self._patience = patience
-        self._busy = asyncio.Lock()
         self._servers: list[HgServer] = []
         self._folder: Path | None = None
         self._store: HgStore | None = None
-        self._kept = kept if kept is not None else (KeptTrials(follows=False) if remembers else None)
-        self._incremental: Incremental | None = None
 
     async def __aenter__(self) -> HgTrials:
         self._folder = Path(tempfile.mkdtemp(prefix="shipit-hg-", dir=self._scratch))
@@ -194,48 +192,6 @@ class HgTrials:
         """The store that trials run on, while open."""
         assert self._store is not None, "HgTrials is used as an async context manager"
         return self._store
-
-    async def run(self, requests: Sequence[Request]) -> list[SeriesResult]:
-        """The result of each request, in order; a failure is an outcome and stays with its request."""
-        return [timed.result for timed in await self.run_timed(requests)]
-
-    async def run_timed(self, requests: Sequence[Request]) -> list[Timed]:
-        """As `run`, with the seconds of merging of each."""
-        async with self._busy:
-            if self._incremental is None:
-                return await self._run(requests)
-            return await self._incremental.run(requests, self._run)
-
-    async def keys(self, requests: Sequence[Request]) -> list[str | None]:
-        """The key of each request's trial; see `GitTrials.keys`."""
-        async with self._busy:
-            return await (self._incremental or self._proving(KeptTrials())).keys(requests)
-
-    async def fresh(self, request: Request) -> Timed:
-        """One trial run now; see `GitTrials.fresh`."""
-        async with self._busy:
-            (timed,) = await self._run([request])
-            return timed
-
-    async def hunks(self, onto: str, patch: Patch, path: str, *, after: tuple[Patch, ...] = ()) -> PathHunks:
-        """What conflicts in one path of a patch that conflicts onto a tip, with the three sides.
-
-        path: as its `Conflict` spells it. after: the patches of its series that come before it. Raises
-        Missing when that patch, or that path of it, does not conflict (any more).
-        """
-        async with self._busy:
-            (timed,) = await self._run([Request(onto, (*after, patch))])
-            results = [result for result in timed.result.patches if result.outcome is Outcome.CONFLICT]
-            if timed.conflict is None or not results or results[0].revision != patch.revision:
-                raise Missing(f"{patch.revision} does not conflict onto {onto}")
-            return await self.store.hunks(*timed.conflict, path)
-
-    async def hunks_of(self, timed: Timed) -> tuple[PathHunks, ...]:
-        """What conflicts in every path of a trial that was just run; nothing when it does not conflict."""
-        if timed.conflict is None:
-            return ()
-        merge, merged = timed.conflict
-        return tuple([await self.store.hunks(merge, merged, one.path) for one in merged.conflicts])
 
     async def _run(self, requests: Sequence[Request]) -> list[Timed]:
         return await run_timed(self.store, requests)

@@ -79,7 +79,12 @@ async def test_what_is_wrong_costs_no_number(service: Service) -> None:
     assert (await start(service, version=" ")).status_code == 400
     assert (await start(service, version="../etc")).status_code == 400
     assert (await start(service, kind="nightly")).status_code == 404
-    assert (await start(service, values={"signers": []})).json()["problems"][0]["pointer"] == "/signers"
+    # Who signs, what is triggered and which build it is are not for whoever starts it to say.
+    own = {"signers": [{"releng": 1}], "hook": HOOK, "build": 7, "product": "fenix", "phase_hours": "x"}
+    refused = (await start(service, values=own)).json()["problems"]
+    assert [each["pointer"] for each in refused] == ["/hook", "/signers", "/product", "/build"]
+    wrong = await start(service, values={"phase_hours": "x"}, revision="no commit")
+    assert [each["pointer"] for each in wrong.json()["problems"]] == ["/phase_hours", "/revision"]
     assert (await start(service)).json()["uid"] == "firefox-147.0b3-build1"
 
 

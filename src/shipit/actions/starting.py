@@ -16,6 +16,7 @@ from shipit.actions.rights import may_act
 from shipit.actions.stops import next_build
 from shipit.errors import InvalidInput, Missing, ShipitError
 from shipit.pipeline.definition import InvalidDefinition
+from shipit.pipeline.schema import Problem, pointer
 from shipit.pipeline.templates import TEMPLATES, make
 from shipit.pipeline.types import StepDefinition
 from shipit.settings import ReleaseKind
@@ -98,6 +99,9 @@ async def start(
     Raises Missing, InvalidInput, InvalidDefinition, NotAllowed.
     """
     kind = _find(kinds, name)
+    if changed := [name for name in _settled(kind) if name in given]:
+        expected = "not to be given: its kind says it, or it is given out here"
+        raise InvalidDefinition([Problem(pointer("", name), expected) for name in changed])
     values = _values(kind, {**_calendar(kind, await pipelines.trains(connection)), **given})
     for wanted in _wants(kind):
         if not str(values.get(wanted, "")).strip():
@@ -179,6 +183,12 @@ def _find(kinds: Iterable[ReleaseKind], name: str) -> ReleaseKind:
 def _values(kind: ReleaseKind, given: Mapping[str, Any]) -> dict[str, Any]:
     train = {"train": kind.train} if kind.train is not None else {}
     return {**train, **kind.values, **given, "product": kind.product}
+
+
+def _settled(kind: ReleaseKind) -> tuple[str, ...]:
+    """What whoever starts a release has no say in: who signs it above all."""
+    train = ("train",) if kind.train is not None else ()
+    return tuple(dict.fromkeys((*kind.values, *train, "product", *(["build"] if _has_build(kind) else []))))
 
 
 def _sample(kind: ReleaseKind) -> dict[str, Any]:

@@ -27,7 +27,7 @@ RELEASE_VALUES: dict[str, Any] = {
         "product": _NAME,
         "version": _NAME,
         "build": {"type": "integer", "minimum": 1},
-        "revision": {"type": "string", "minLength": 1, "maxLength": 64},
+        "revision": {**_NAME, "pattern": r"^[A-Za-z0-9_./-]+$", "description": "the commit that is built"},
         "train": {**_NAME, "description": "wait until its approved uplifts have landed"},
         "major": {"type": "integer", "minimum": 1},
         "hook": {

@@ -62,7 +62,7 @@ def test_a_patch_is_measured_once_per_file() -> None:
     assert found.strings == ("browser/locales/en-US/c.ftl",)
     assert found.tests == ("dom/tests/test_a.html",)
     assert found.android == ("widget/android/b.cpp",)
-    assert found.has_binary and not found.is_tests_only
+    assert not found.is_tests_only
     assert found.programs == 2
 
 

@@ -210,7 +210,6 @@ class Phabricator:
             bug=_bug(fields),
             author=self._users.get(fields.authorPHID or ""),
             diff=diff.id if diff else None,
-            diff_phid=fields.diffPHID,
             base=_base(diff) if diff else None,
             parents=tuple(dict.fromkeys(parents)),
             is_public=fields.policy.view in OPEN_VIEWS,

@@ -10,7 +10,7 @@ from pathlib import PurePosixPath
 import msgspec
 
 from shipit.uplift.sizes import FileChange, language
-from shipit.uplift.words import is_string_file, is_translation
+from shipit.uplift.words import is_string_file
 
 
 class PathRules(msgspec.Struct, frozen=True, kw_only=True):
@@ -53,10 +53,9 @@ _MANIFEST = re.compile(
 class Measured(msgspec.Struct, frozen=True, kw_only=True):
     """What patches touch. added, deleted: lines in all files; test_*: in tests alone.
 
-    strings: string files in which words are added or changed; string_removals: those that only lose some;
-    translations: those of localizers. tests, manifests, android, desktop: the paths concerned, in order;
-    android and desktop without tests. programs: files of program code, which tests could cover. has_binary:
-    whether a file is binary.
+    strings: string files in which words are added or changed; string_removals: those that only lose some.
+    tests, manifests, android, desktop: the paths concerned, in order; android and desktop without tests.
+    programs: files of program code, which tests could cover.
     """
 
     files: int = 0
@@ -66,13 +65,11 @@ class Measured(msgspec.Struct, frozen=True, kw_only=True):
     test_deleted: int = 0
     strings: tuple[str, ...] = ()
     string_removals: tuple[str, ...] = ()
-    translations: tuple[str, ...] = ()
     tests: tuple[str, ...] = ()
     manifests: tuple[str, ...] = ()
     android: tuple[str, ...] = ()
     desktop: tuple[str, ...] = ()
     programs: int = 0
-    has_binary: bool = False
 
     @property
     def size(self) -> int:
@@ -108,13 +105,11 @@ def measure(files: Iterable[FileChange], rules: PathRules = RULES) -> Measured:
         test_deleted=sum(one.deleted for one in those if one.path in apart),
         strings=tuple(changed),
         string_removals=tuple(losing),
-        translations=tuple(path for path in paths if is_translation(path)),
         tests=tuple(tests),
         manifests=tuple(manifests),
         android=tuple(path for path in paths if path not in apart and is_android(path, rules)),
         desktop=tuple(path for path in paths if path not in apart and path.startswith(rules.desktop)),
         programs=sum(path not in apart and language(path) in PROGRAMS for path in paths),
-        has_binary=any(one.is_binary for one in those),
     )
 
 

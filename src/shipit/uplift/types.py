@@ -133,7 +133,6 @@ class Revision(msgspec.Struct, frozen=True, kw_only=True):
     bug: int | None = None
     author: str | None = None
     diff: int | None = None
-    diff_phid: str | None = None
     base: str | None = None
     parents: tuple[int, ...] = ()
     is_public: bool = True

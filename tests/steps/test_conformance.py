@@ -11,7 +11,7 @@ from urllib.parse import parse_qsl, unquote
 import pytest
 
 from shipit.clients.http import Answer
-from shipit.errors import Unavailable
+from shipit.errors import InvalidInput, Unavailable
 from shipit.steps.conformance import check
 
 WHEN = "2026-11-20T12:00:00+00:00"
@@ -202,10 +202,34 @@ async def test_what_the_step_api_leaves_open_is_left_to_the_service() -> None:
     assert (await check(Own(), "http://x", {})).fails == ()
 
 
-async def test_a_service_that_does_not_answer_keeps_no_rule() -> None:
+async def test_of_a_service_that_is_away_no_rule_is_tried() -> None:
     class Away(Sample):
         async def ask(self, *args: Any, **more: Any) -> Answer:
             raise Unavailable("sample", "is away")
 
     report = await check(Away(), "http://x", {})
-    assert (report.holds, len(report.fails)) == ((), 15)
+    assert report.holds == () and [(each.rule, each.got) for each in report.fails] == [
+        ("the service answers", "sample: is away")
+    ]
+
+
+async def test_a_url_that_may_not_be_asked_is_an_error_and_no_broken_rule() -> None:
+    class Refusing(Sample):
+        async def ask(self, *args: Any, **more: Any) -> Answer:
+            raise InvalidInput("api_url", expected="an http or https URL")
+
+    with pytest.raises(InvalidInput, match="api_url"):
+        await check(Refusing(), "nowhere", {})
+
+
+async def test_what_answers_is_told_from_what_is_silent() -> None:
+    class Mute(Sample):
+        async def ask(
+            self, method: str, api_url: str, path: str, body: Any = None, *, query: str = ""
+        ) -> Answer:
+            if path == "/":
+                raise Unavailable("sample", "took too long")
+            return await super().ask(method, api_url, path, body, query=query)
+
+    report = await check(Mute(), "http://x", {})
+    assert len(report.holds) == 12 and all(each.rule.startswith("GET /") for each in report.fails)

@@ -54,9 +54,12 @@ async def check(
 ) -> Report:
     """Try every rule on the service below `api_url`.
 
-    parameters: of a step it can create. patience: seconds in which a deleted step must end.
+    parameters: of a step it can create. patience: seconds in which a deleted step must end. Raises
+    InvalidInput for a URL that may not be asked.
     """
     suite = _Suite(service, api_url.rstrip("/"), dict(parameters), patience)
+    if (silence := await suite.silence()) is not None:
+        return Report((), (Fault("the service answers", "an answer", silence[:300]),))
     holds: list[str] = []
     fails: list[Fault] = []
     try:
@@ -101,6 +104,18 @@ class _Suite:
             ("a deleted step is gone (404) or has ended", self._ends),
             ("DELETE of what is gone answers 404", self._deletes_once),
         ]
+
+    async def silence(self) -> str | None:
+        """Why nothing answers at all; None where something does."""
+        said = None
+        for path in ("/", f"/{self._prefix}-nobody/status"):
+            try:
+                await self._ask("GET", path)
+            except Unavailable as error:
+                said = error.detail
+            else:
+                return None
+        return said
 
     async def clean(self) -> None:
         """Remove what we made: deleting may first cancel and only then remove."""

@@ -21,11 +21,11 @@ function below(step: Step, by: ReadonlyMap<string, Step>, now: number): string {
   if (step.finished_at && step.started_at) return span(+new Date(step.finished_at) - +new Date(step.started_at));
   if (step.expected_at) {
     const left = +new Date(step.expected_at) - now;
-    return left > 0 ? `about ${span(left)} left` : "longer than half of its like";
+    return left > 0 ? `in ~ ${span(left)}` : "longer than half of its like";
   }
   if (step.state === "blocked") {
     const waits = step.requires.filter((uid) => !isOver(by.get(uid))).length;
-    if (waits) return `waits for ${waits === 1 ? "1 step" : `${waits} steps`}`;
+    if (waits) return `after ${waits === 1 ? "1 step" : `${waits} steps`}`;
   }
   return step.sentence;
 }

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -273,6 +274,27 @@ class Confused(FakeSteps):
 
     async def _status(self, request: web.Request) -> web.StreamResponse:
         return web.json_response({"uid": "somebody.else", "status": "success", "message": "", "details": {}})
+
+
+class Waiting(FakeSteps):
+    """Waits for a person, and says for whom."""
+
+    async def _status(self, request: web.Request) -> web.StreamResponse:
+        uid = request.match_info["uid"]
+        details = {"who": "relman", "by": "2099-01-01T00:00:00Z"}
+        return web.json_response({"uid": uid, "status": "in_progress", "message": "", "details": details})
+
+
+async def test_whom_a_service_waits_for_is_told_where_it_is_a_step(bench: Bench) -> None:
+    service = Waiting()
+    async with served_by(service):
+        await bench.put("p", step("a", api_url=service.api_url))
+        await bench.turn()
+        bench.query("update steps set due_at = now()")
+        await bench.turn()
+    facts = (await bench.load("p")).facts
+    stands = standing(facts, facts.definition.steps[0], now())
+    assert (stands.who, stands.by) == ("relman", datetime(2099, 1, 1, tzinfo=UTC))
 
 
 async def test_a_service_that_tells_of_another_step_is_not_believed(bench: Bench) -> None:

@@ -156,7 +156,9 @@ def _ended(row: StepRow, status: Status, message: str, output: dict[str, Any] | 
 
 
 def _details(row: StepRow, given: dict[str, Any]) -> dict[str, Any]:
-    return {"api_url": _url(row), "uid": row.uid, "service": given}
+    # Who can move it, and when it moves by itself, where the service says so as ours do.
+    told = {name: given[name][:300] for name in ("who", "by") if isinstance(given.get(name), str)}
+    return {"api_url": _url(row), "uid": row.uid, "service": given, **told}
 
 
 def _url(row: StepRow) -> str:

@@ -139,6 +139,7 @@ async def test_a_restarting_service_is_asked_three_times(door: Door, fake: Odd, 
         ("soon", NOW + timedelta(minutes=5)),
         ("99999999999", NOW + timedelta(days=1)),
         ("9" * 5000, NOW + timedelta(days=1)),
+        ("Fri, 31 Dec 9999 23:59:59 GMT", NOW + timedelta(days=1)),
         ("\xb2", NOW + timedelta(minutes=5)),
     ],
 )

@@ -308,7 +308,8 @@ def _retry_after(value: str | None, now: datetime) -> datetime | None:
         when = parsedate_to_datetime(value)
     except ValueError:
         return None
-    return when if when.tzinfo else when.replace(tzinfo=UTC)
+    # a date may be as far ahead as somebody's clock is wrong
+    return min(when if when.tzinfo else when.replace(tzinfo=UTC), now + timedelta(days=1))
 
 
 def _storable(value: Any) -> Any:

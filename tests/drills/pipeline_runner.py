@@ -2,6 +2,7 @@
 """A runner of pipelines in a process of its own, which kills itself at a point it is told.
 
 DRILL_TASKCLUSTER and DRILL_BALROG: fakes that it may also write to, with the token "drill" at each.
+DRILL_SIGNAL: another signal than SIGKILL that it gives itself, such as SIGSTOP.
 """
 
 from __future__ import annotations
@@ -17,11 +18,11 @@ from shipit.clients.http import Session, open_session
 from shipit.clients.steps import StepServices
 from shipit.clients.task_groups import TaskGroups
 from shipit.clients.taskcluster import Credentials
-from shipit.runner.pipelines import run
+from shipit.runner.pipelines import IDLE_SECONDS, run
 from shipit.steps import rollout, taskcluster_making
 from shipit.steps.contract import Doors
 from shipit.steps.hosts import Hosts
-from shipit.storage.pool import Database, open_pool
+from shipit.storage.pool import Database, Limits, open_pool
 
 # So that a drill takes seconds; the order of all that happens stays the same.
 rollout.LOOK_SECONDS, rollout.AHEAD = 0.3, timedelta(seconds=2)
@@ -43,16 +44,17 @@ def outside(session: Session, database: Database) -> Doors:
 
 async def main(url: str, instance: str, point: str, times: int) -> None:
     """Run until the point was reached `times` times; then die as by kill -9. An empty point: for ever."""
-    left = times
+    left, given = times, signal.Signals[os.environ.get("DRILL_SIGNAL", "SIGKILL")]
 
     def at(name: str) -> None:
         nonlocal left
         if name == point:
             left -= 1
             if left == 0:
-                os.kill(os.getpid(), signal.SIGKILL)
+                os.kill(os.getpid(), given)
 
-    async with open_session() as session, open_pool(url, instance=instance) as database:
+    limits = Limits(idle=IDLE_SECONDS)
+    async with open_session() as session, open_pool(url, instance=instance, limits=limits) as database:
         stop = asyncio.Event()
         doors = outside(session, database)
         await run(doors, stop, database_url=url, tick=0.1, lease=timedelta(seconds=1.5), at=at)

@@ -8,6 +8,7 @@ import contextlib
 import os
 import signal
 import sys
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -108,6 +109,34 @@ async def test_three_runners_of_which_one_dies_again_and_again(database: Databas
                 await bench.until(name, "success", seconds=60)
         assert set(bench.service.effects.values()) == {1}
         assert len(bench.service.effects) == 4 * len(names)
+
+
+@pytest.mark.drill
+@pytest.mark.parametrize("point", POINTS)
+async def test_a_runner_frozen_at_any_point_holds_up_others_for_a_while_only(
+    database: Database, point: str
+) -> None:
+    async with benched(database) as bench:
+        bench.service.ends_at_once = "success"
+        await bench.put("p", *graph(bench.service.api_url))
+        async with runner(bench, point, DRILL_SIGNAL="SIGSTOP") as frozen:
+            await asyncio.wait_for(asyncio.to_thread(stopped, frozen.pid), 30)
+            async with runner(bench):
+                await bench.until("p", "success", seconds=40)
+                asked = bench.service.count("PUT")
+                # What it was about to do is no longer its to do.
+                frozen.send_signal(signal.SIGCONT)
+                await bench.put("q", step("t", kind="timer", parameters={"seconds": 2}))
+                await bench.until("q", "success", seconds=40)
+        assert bench.service.count("PUT") == asked
+        assert bench.service.effects == {f"p.{name}.1": 1 for name in "abcd"}
+        assert set((await bench.states("p")).values()) == {"success"}
+
+
+def stopped(pid: int) -> None:
+    """Wait until a process has stopped itself."""
+    while Path(f"/proc/{pid}/stat").read_text("ascii").rsplit(")", 1)[1].split()[0] != "T":
+        time.sleep(0.02)
 
 
 @pytest.mark.drill

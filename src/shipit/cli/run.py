@@ -16,6 +16,7 @@ from shipit.cli.writing import outside_of
 from shipit.clients.http import open_session
 from shipit.runner.decisions import run as run_decisions
 from shipit.runner.loop import run as run_loop
+from shipit.runner.pipelines import IDLE_SECONDS
 from shipit.runner.pipelines import run as run_pipelines
 from shipit.settings import Settings
 from shipit.storage.pool import Limits, open_pool
@@ -33,7 +34,7 @@ def run() -> None:
 
 async def _run(settings: Settings, url: str) -> None:
     stop = stop_on_signals()
-    limits = Limits(connections=settings.backend.database_connections)
+    limits = Limits(connections=settings.backend.database_connections, idle=IDLE_SECONDS)
     async with (
         open_session(trust_env=True) as session,
         open_pool(url, instance=settings.instance, limits=limits, application="shipit run") as database,

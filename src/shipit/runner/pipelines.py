@@ -35,6 +35,8 @@ BATCH = 100
 # Services that hang hold up others' steps only when that many of them hang at once that these numbers meet.
 MOST_AT_ONCE, MOST_OF_A_SERVICE = 64, 8
 LONGEST_PAUSE = 120.0
+# A runner's transactions wait for nobody outside; who is frozen within one gives its locks up after this.
+IDLE_SECONDS = 5.0
 # How long a pipeline that cannot be decided is left alone.
 ASIDE_SECONDS = 60.0
 

@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: MPL-2.0
 """Pipelines: the cost of a change among thousands alive, beside DBOS, durable DAGs on PostgreSQL.
 
-DBOS is the peer since it is the most used Python package that keeps workflows in PostgreSQL without a server
-of its own. Both hold pipelines of four layers of five steps; a layer waits until somebody completes the one
-before. CPU is of the runner and of PostgreSQL's processes together.
+Both hold pipelines of four layers of five steps; a layer waits until somebody completes the one before, or
+until that is done where whole pipelines are run. CPU is of the runner and of PostgreSQL's processes together.
 """
 
 from __future__ import annotations
@@ -28,11 +27,16 @@ import psycopg
 from shipit.actions import pipelines as acts
 from shipit.actions import steps as served
 from shipit.actions.persons import actor
-from shipit.runner.pipelines import Runner
+from shipit.runner.pipelines import Runner, run
 from shipit.steps.contract import Doors
 from shipit.storage import embedded, migrate
 from shipit.storage.pool import Database, open_pool
 
+PEER = """\
+DBOS Transact is the peer since it is the most used Python package that keeps graphs of steps, and the end
+of each, in PostgreSQL alone. Procrastinate and PgQueuer keep jobs, not graphs; Hatchet, Prefect and Temporal
+put a server of their own before the database. Both use the same durable server and one process that runs
+steps; ours are rows that may be signed, held, skipped and looked at, the peer's are calls of functions."""
 INSTANCE = "bench"
 LAYERS, WIDTH = 4, 5
 ENGINEER = actor("engineer", ["project:shipit:pipeline/*"])
@@ -45,10 +49,14 @@ def now() -> datetime:
     return datetime.now(UTC)
 
 
-def graph() -> dict[str, Any]:
-    """Four layers of five manual steps; the first of each layer opens the next."""
+def graph(**step: Any) -> dict[str, Any]:
+    """Four layers of five steps, manual ones unless said otherwise; the first of each opens the next."""
     steps = [
-        {"uid": f"s{layer}_{place}", "kind": "manual", "requires": [f"s{layer - 1}_0"] if layer else []}
+        {
+            "uid": f"s{layer}_{place}",
+            "requires": [f"s{layer - 1}_0"] if layer else [],
+            **(step or {"kind": "manual"}),
+        }
         for layer in range(LAYERS)
         for place in range(WIDTH)
     ]
@@ -130,6 +138,33 @@ async def idle(url: str, database: Database, times: int) -> float:
     return (own_cpu() + cpu_of(pids) - before) / times
 
 
+async def whole(url: str, database: Database, count: int) -> tuple[float, float]:
+    """Steps a second, and CPU seconds per step, of pipelines run from start to end."""
+    before = own_cpu() + cpu_of(backends(url, "shipit"))
+    begun = time.monotonic()
+    timers = graph(kind="timer", parameters={"seconds": 0})
+    for number in range(count):
+        async with database.connection() as connection:
+            await acts.create(connection, f"w{number}", timers, ENGINEER, check_url=lambda _: None, now=now())
+    stop = asyncio.Event()
+    running = asyncio.ensure_future(run(Doors(database=database), stop, database_url=url))
+    while await _left(database):  # noqa: ASYNC110
+        await asyncio.sleep(0.05)
+    seconds = time.monotonic() - begun
+    stop.set()
+    await running
+    used = own_cpu() + cpu_of(backends(url, "shipit")) - before
+    steps = count * LAYERS * WIDTH
+    return steps / seconds, used / steps
+
+
+async def _left(database: Database) -> bool:
+    async with database.connection() as connection:
+        asked = "select exists (select 1 from pipelines where uid ~ '^w' and status = 'in_progress')"
+        row = await (await connection.execute(asked)).fetchone()
+    return bool(row and row[0])
+
+
 async def latencies(url: str, database: Database, changes: int, rate: float) -> tuple[list[float], float]:
     """Seconds from completing a step until its successor's start is committed; CPU seconds of the runner.
 
@@ -175,7 +210,9 @@ async def _hear(url: str, begun: dict[str, float], ended: dict[str, float]) -> N
                     ended.setdefault(name, time.monotonic())
 
 
-def peer(url: str, alive: int, changes: int, rate: float, seconds: float) -> dict[str, Any] | None:
+def peer(
+    url: str, alive: int, changes: int, rate: float, seconds: float, count: int
+) -> dict[str, Any] | None:
     """The peer's figures, None where it is not installed; BENCH_DBOS_PYTHON: an interpreter that has it."""
     python = os.environ.get("BENCH_DBOS_PYTHON", sys.executable)
     found = subprocess.run([python, "-c", "import dbos"], capture_output=True, check=False)
@@ -192,17 +229,30 @@ def peer(url: str, alive: int, changes: int, rate: float, seconds: float) -> dic
         str(changes),
         str(rate),
         str(seconds),
+        str(count),
     ]
-    process = subprocess.Popen(words, stdout=subprocess.PIPE, text=True)
+    process = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
+    assert process.stdin is not None
     assert process.stdout.readline() == "idle\n"
     pids = backends(where)
     before = cpu_of(pids)
     assert process.stdout.readline() == "busy\n"
     server = (cpu_of(pids) - before) / seconds
+    assert process.stdout.readline() == "whole\n"
+    before = cpu_of(backends(where))
+    assert process.stdout.readline() == "done\n"
+    steps = count * LAYERS * WIDTH
+    whole_cpu = (cpu_of(backends(where)) - before) / steps
+    process.stdin.write("\n")
+    process.stdin.flush()
     figures: dict[str, Any] = json.loads(process.stdout.readline())
     process.wait(timeout=30)
-    return {**figures, "idle_cpu": figures["idle_cpu"] + server}
+    return {
+        **figures,
+        "idle_cpu": figures["idle_cpu"] + server,
+        "whole_cpu": figures["whole_cpu"] / steps + whole_cpu,
+    }
 
 
 async def measure(url: str, options: argparse.Namespace) -> None:
@@ -223,7 +273,10 @@ async def measure(url: str, options: argparse.Namespace) -> None:
             costs = await passes(url, database, first + 20, options.changed, options.rounds)
             rows.append((alive, statistics.mean(costs), await idle(url, database, 20)))
         waits, used = await latencies(url, database, options.completions, options.rate)
-    given = await asyncio.to_thread(peer, url, few, min(options.completions, few), options.rate, 5.0)
+        rate, cpu = await whole(url, database, options.whole)
+    given = await asyncio.to_thread(
+        peer, url, few, min(options.completions, few), options.rate, 5.0, options.whole
+    )
     print(f"{options.changed} steps end in a pass; 20 steps per pipeline; Python {sys.version.split()[0]}\n")
     print("| pipelines alive | CPU ms of the pass | CPU ms of a pass in which nothing changed |")
     print("| --: | --: | --: |")
@@ -241,6 +294,13 @@ async def measure(url: str, options: argparse.Namespace) -> None:
     else:
         shown = f"{given['p50'] * 1000:.0f} | {given['p99'] * 1000:.0f} | {given['idle_cpu'] * 1000:.1f}"
         print(f"| DBOS | {few} | {shown} |")
+    print(f"\n{options.whole} whole pipelines, put and run to their end:\n")
+    print("| | steps a second | CPU ms per step |")
+    print("| --- | --: | --: |")
+    print(f"| **ours** | {rate:.0f} | {cpu * 1000:.2f} |")
+    if given is not None:
+        print(f"| DBOS | {given['whole_rate']:.0f} | {given['whole_cpu'] * 1000:.2f} |")
+    print(f"\n{PEER}")
     print(f"\nThe runner's process used {used:.2f} CPU s for {len(waits)} completions.")
 
 
@@ -252,6 +312,7 @@ def main(words: Sequence[str] | None = None) -> None:
     parser.add_argument("--rounds", type=int, default=15)
     parser.add_argument("--completions", type=int, default=300)
     parser.add_argument("--rate", type=float, default=50.0)
+    parser.add_argument("--whole", type=int, default=100)
     options = parser.parse_args(words)
     with tempfile.TemporaryDirectory() as folder, embedded.run(Path(folder)) as url:
         asyncio.run(measure(url, options))

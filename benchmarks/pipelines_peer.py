@@ -34,14 +34,34 @@ async def pipeline(name: str) -> None:
             await DBOS.run_step_async(None, work, f"{name}.{layer}.{place}")
 
 
+@DBOS.workflow()
+async def whole(name: str) -> None:
+    """The same layers, of which none waits for anybody."""
+    for layer in range(LAYERS):
+        for place in range(WIDTH):
+            await DBOS.run_step_async(None, work, f"{name}.{layer}.{place}")
+
+
 def cpu() -> float:
     """CPU seconds of this process."""
     used = resource.getrusage(resource.RUSAGE_SELF)
     return used.ru_utime + used.ru_stime
 
 
-async def main(url: str, alive: int, changes: int, rate: float, idle: float) -> None:
-    """Start workflows, be idle, complete layers at a rate, print the figures."""
+async def run_whole(count: int) -> tuple[float, float]:
+    """Steps a second of workflows run from start to end, and the CPU seconds of this process."""
+    before, begun = cpu(), time.monotonic()
+    handles = []
+    for number in range(count):
+        with SetWorkflowID(f"w{number}"):
+            handles.append(await DBOS.start_workflow_async(whole, f"w{number}"))
+    for handle in handles:
+        await handle.get_result()
+    return count * LAYERS * WIDTH / (time.monotonic() - begun), cpu() - before
+
+
+async def main(url: str, alive: int, changes: int, rate: float, idle: float, count: int) -> None:
+    """Start workflows, be idle, complete layers at a rate, run whole ones, print the figures."""
     DBOS(
         config={
             "name": "bench",
@@ -74,13 +94,21 @@ async def main(url: str, alive: int, changes: int, rate: float, idle: float) -> 
             break
         await asyncio.sleep(0.05)
     waits = sorted(STARTED[name] - at for name, at in sent.items() if name in STARTED)
+    used = cpu() - before
+    print("whole", flush=True)
+    whole_rate, whole_cpu = await run_whole(count)
+    print("done", flush=True)
+    # Its connections are looked at before they end.
+    sys.stdin.readline()
     figures = {
         "start_seconds": started,
         "idle_cpu": idle_cpu,
-        "cpu": cpu() - before,
+        "cpu": used,
         "heard": len(waits),
         "p50": waits[len(waits) // 2],
         "p99": waits[int(len(waits) * 0.99)],
+        "whole_rate": whole_rate,
+        "whole_cpu": whole_cpu,
     }
     print(json.dumps(figures), flush=True)
     sys.stdout.flush()
@@ -89,6 +117,7 @@ async def main(url: str, alive: int, changes: int, rate: float, idle: float) -> 
 if __name__ == "__main__":
     url, *numbers = sys.argv[1:]
     loop = asyncio.new_event_loop()
-    loop.run_until_complete(main(url, int(numbers[0]), int(numbers[1]), float(numbers[2]), float(numbers[3])))
+    alive, changes, count = int(numbers[0]), int(numbers[1]), int(numbers[4])
+    loop.run_until_complete(main(url, alive, changes, float(numbers[2]), float(numbers[3]), count))
     # Workflows that wait for ever would keep the interpreter.
     os._exit(0)

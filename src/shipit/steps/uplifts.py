@@ -75,6 +75,7 @@ async def look(row: StepRow, doors: Doors, now: datetime) -> Progress:
         names.append(f"{len(shown) - MOST_NAMED} more")
     told = f"approved and not landed on {parameters['train']}: {', '.join(names)}"
     message = told if names else f"waits for the approved uplifts of {parameters['train']} to land"
+    details["who"] = f"whoever lands on {parameters['train']}"
     return Progress(
         message=message, details=details, memory=memory, due_at=now + timedelta(seconds=LOOK_SECONDS)
     )

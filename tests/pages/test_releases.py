@@ -13,7 +13,7 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import Browser, Locator, Page, expect
 
-from fixtures_pages import Stage, complaints, login, opened, show, violations
+from fixtures_pages import Stage, complaints, login, opened, picture, show, violations
 from shipit.cli import demo_releases
 from shipit.cli.demo_clients import as_runner
 from shipit.cli.stepping import step_doors
@@ -266,6 +266,8 @@ async def test_a_freeze_stops_what_would_start_and_going_on_is_signed(releases: 
     await page.get_by_label("How many").fill("1")
     await confirm(page, "Ask for signatures")
     panel = page.get_by_role("region", name="Let firefox go on")
+    await expect(panel).to_contain_text("The last signature starts everything of firefox")
+    await picture(page, "release-stopped")
     await panel.get_by_role("button", name="Sign as").click()
     await confirm(page, "Sign")
     await expect(page.locator("main")).not_to_contain_text("Stopped: firefox", timeout=15_000)

@@ -220,6 +220,31 @@ async def test_a_build_that_goes_on_without_what_has_not_landed_contains_the_res
     assert found["sentence"] == "Build 1 contains 1 uplift; 1 is approved and missed it"
 
 
+async def test_what_landed_after_the_commit_that_is_built_is_not_in_the_build(both: Both) -> None:
+    service, bench = both
+    bench.query("insert into trains (name, channel, repository, branch) values ('beta', 'beta', 'r', 'b')")
+    uplift(bench, 1, landed=True)
+    uplift(bench, 2, landed=True)
+    waits = step("uplifts", kind="uplifts", parameters={"train": "beta"})
+    await create(service, "p", waits, build=1, revision="abc123")
+    found = await get(service, "/api/pipelines/p/uplifts")
+    assert found["sentence"] == (
+        "Build 1 will contain 2 uplifts; as the train's tip has it, for nothing was tried on abc123"
+    )
+    tried = (
+        "insert into trials (request, train, series_digest, tip, key, outcome, tried_at)"
+        " values (%s, 'beta', 'd', 'abc123def456', %s, %s, now() - interval '1 hour')"
+    )
+    bench.query(tried, "r1", "k1-before", "landed")
+    bench.query(tried, "r2", "k2-before", "clean")
+    told = ["In this build", "Approved, landed too late for this build"]
+    for verb in ("will contain", "contains"):
+        found = await get(service, "/api/pipelines/p/uplifts")
+        assert found["sentence"] == f"Build 1 {verb} 1 uplift; 1 is approved and missed it"
+        assert [each["sentence"] for each in found["uplifts"]] == told
+        await bench.turn()
+
+
 # --- rollback, merge day ------------------------------------------------------------------------------
 
 PLAN = {"ship": {"description": "back to 146.0", "steps": [step("undo")]}}

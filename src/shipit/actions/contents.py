@@ -53,7 +53,8 @@ async def contents(
     if step is None:
         raise Missing(f"pipeline {facts.uid!r} has no step that waits for uplifts")
     train = str(step.parameters.get("train", ""))
-    found = await steps.uplifts(connection, train, step.parameters.get("major"))
+    revision = facts.definition.revision
+    found = await steps.uplifts(connection, train, step.parameters.get("major"), revision=revision)
     spared = set(step.parameters.get("except", ()))
     approved = [each for each in found if each.bug not in spared]
     settled = await _settled(connection, stored, step)
@@ -68,7 +69,12 @@ async def contents(
         train=train,
         build=facts.definition.build,
         is_settled=settled is not None,
-        sentence=sentence(shown, facts.definition.build, is_settled=settled is not None),
+        sentence=sentence(
+            shown,
+            facts.definition.build,
+            is_settled=settled is not None,
+            unseen=revision if approved and all(each.is_in_commit is None for each in approved) else "",
+        ),
         uplifts=shown,
         restricted=len({line.bug for line in lines} & hidden) if counts_restricted else None,
     )
@@ -77,15 +83,20 @@ async def contents(
 def judged(
     approved: Sequence[Uplift], settled: Collection[int] | None, before: Collection[int] | None
 ) -> list[UpliftLine]:
-    """Each bug once: in the build when all its requests are; new when the build before had it not."""
+    """Each bug once: in the build when all its requests are; new when the build before had it not.
+
+    What was tried on the commit that is built is in it or not, whatever landed on the train since.
+    """
     lines = []
     for bug in sorted({each.bug for each in approved}):
         own = [each for each in approved if each.bug == bug]
         if all(each.is_closed and not each.is_landed for each in own):
             continue
         has_landed = all(each.is_landed or each.is_closed for each in own)
-        is_in = has_landed if settled is None else bug in settled
-        state = "in_build" if is_in else "waited_for" if settled is None else "missed"
+        tried = [each.is_in_commit for each in own if each.is_in_commit is not None]
+        is_late = has_landed and not all(tried)
+        is_in = not is_late and (has_landed if settled is None else bug in settled)
+        state = "in_build" if is_in else "missed" if settled is not None or is_late else "waited_for"
         lines.append(
             UpliftLine(
                 bug=bug,
@@ -108,16 +119,23 @@ _SENTENCES = {
 }
 
 
-def sentence(lines: Sequence[UpliftLine], build: int | None, *, is_settled: bool) -> str:
-    """ "Build 7 will contain 14 uplifts, 5 of them new; 2 are approved and not landed"."""
+def sentence(lines: Sequence[UpliftLine], build: int | None, *, is_settled: bool, unseen: str = "") -> str:
+    """ "Build 7 will contain 14 uplifts, 5 of them new; 2 are approved and not landed".
+
+    unseen: the commit that is built, where nothing was tried on it: then it is the train's tip that says so.
+    """
     name = f"build {build}" if build is not None else "this build"
     inside = [line for line in lines if line.state == "in_build"]
     new = sum(line.is_new for line in inside)
     verb = "contains" if is_settled else "will contain"
     told = f"{name} {verb} {_count(len(inside))}" + (f", {new} of them new" if new else "")
-    if others := len(lines) - len(inside):
-        are = "is" if others == 1 else "are"
-        told += f"; {others} {are} approved and {'missed it' if is_settled else 'not landed'}"
+    missed = sum(line.state == "missed" for line in lines)
+    if missed:
+        told += f"; {missed} {'is' if missed == 1 else 'are'} approved and missed it"
+    if waits := len(lines) - len(inside) - missed:
+        told += f"; {waits} {'is' if waits == 1 else 'are'} approved and not landed"
+    if unseen:
+        told += f"; as the train's tip has it, for nothing was tried on {unseen[:12]}"
     return told[0].upper() + told[1:]
 
 

@@ -22,7 +22,7 @@ LOCAL = ("timer", "manual", "uplifts")
 
 
 class Uplift(msgspec.Struct, frozen=True, kw_only=True):
-    """An approved uplift request of a train."""
+    """An approved uplift request of a train. is_in_commit: that is built; None: nobody knows."""
 
     uid: str
     bug: int
@@ -30,6 +30,7 @@ class Uplift(msgspec.Struct, frozen=True, kw_only=True):
     is_restricted: bool
     is_closed: bool
     summary: str = ""
+    is_in_commit: bool | None = None
 
 
 async def put(connection: Connection, steps: Sequence[NewStep]) -> set[str]:
@@ -161,9 +162,12 @@ async def page(
     return [Listed(uid=row[0], status=Status(row[1]), updated=row[2]) for row in await cursor.fetchall()]
 
 
-async def uplifts(connection: Connection, train: str, major: int | None) -> list[Uplift]:
-    """The approved uplift requests of a train, of one major version or of all."""
-    cursor = await connection.execute(_SQL["uplifts"], {"train": train, "major": major})
+async def uplifts(
+    connection: Connection, train: str, major: int | None, *, revision: str = ""
+) -> list[Uplift]:
+    """The approved uplift requests of a train, of one major version or of all. revision: that is built."""
+    values = {"train": train, "major": major, "revision": revision}
+    cursor = await connection.execute(_SQL["uplifts"], values)
     return [
         Uplift(
             uid=row[0],
@@ -172,6 +176,7 @@ async def uplifts(connection: Connection, train: str, major: int | None) -> list
             is_restricted=row[3],
             is_closed=row[4],
             summary=row[5],
+            is_in_commit=row[6],
         )
         for row in await cursor.fetchall()
     ]

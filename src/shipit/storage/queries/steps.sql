@@ -160,9 +160,11 @@ where id = %(id)s and giver = %(giver)s and ended_at is null and until > now()
 returning group_name, taker
 
 -- name: uplifts
--- Approved requests of a train, and whether their newest trial says that they are there.
+-- Approved requests of a train, and whether their newest trial says that they are there; also whether one on
+-- the commit that is built said so, null where none was made on it.
 select r.uid, r.bug, coalesce(t.outcome = 'landed', false), b.is_restricted, r.closed_at is not null,
-    b.summary
+    b.summary, (select at.outcome = 'landed' from trials at where at.request = r.uid and at.train = r.train
+        and %(revision)s::text <> '' and starts_with(at.tip, %(revision)s) order by at.tried_at desc limit 1)
 from requests r
 join bugs b on b.id = r.bug
 left join newest_trials t on t.request = r.uid and t.train = r.train

@@ -266,7 +266,7 @@ async def test_a_freeze_stops_what_would_start_and_going_on_is_signed(releases: 
     await page.get_by_label("How many").fill("1")
     await confirm(page, "Ask for signatures")
     panel = page.get_by_role("region", name="Let firefox go on")
-    await expect(panel).to_contain_text("The last signature starts everything of firefox")
+    await expect(panel).to_contain_text("It starts everything of firefox that waits")
     await picture(page, "release-stopped")
     await panel.get_by_role("button", name="Sign as").click()
     await confirm(page, "Sign")

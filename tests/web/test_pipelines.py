@@ -134,6 +134,24 @@ async def test_only_who_has_the_phase_of_the_product_may_create_and_change(
     assert {each["actor"] for each in history} == {"shipper", "runner"}
 
 
+async def test_only_who_may_act_on_its_phase_ticks_off_a_step_of_no_group(
+    both: tuple[Service, Bench],
+) -> None:
+    service, _ = both
+    qa = step("qa", phase="ship", parameters={"group": "relman"})
+    await put(service, "/api/pipelines/p", {"product": "firefox", "steps": [step("a", phase="ship"), qa]})
+    refused = await put(service, "/steps/manual/p.a.1/done", {}, "user")
+    assert (refused.status_code, "pipeline/firefox/ship" in refused.text) == (403, True)
+    assert (await put(service, "/steps/manual/p.a.1/done", {}, "shipper")).status_code == 200
+    assert (await put(service, "/steps/manual/p.qa.1/done", {}, "shipper")).status_code == 403
+    assert (await put(service, "/steps/manual/p.qa.1/done", {}, "manager")).status_code == 200
+    await put(service, "/steps/manual/alone", {"parameters": {}})
+    assert (await put(service, "/steps/manual/alone/done", {}, "user")).status_code == 200
+    stop = {"reason": "it crashes", "product": "firefox"}
+    assert (await service.by("user").post("/api/stops", json=stop)).status_code == 403
+    assert (await service.by("admin").post("/api/stops", json=stop)).status_code == 200
+
+
 async def test_a_signoff_ships_exactly_what_it_said(both: tuple[Service, Bench]) -> None:
     service, bench = both
     bench.start_runner()

@@ -99,8 +99,11 @@ async def test_a_release_says_who_may_tick_off_and_who_may_sign_what_is_beside_t
     answer = await service.by("engineer").post(f"/api/stops/{stop.json()['uid']}/restart", json=asked)
     restart = answer.json()["signoff"]
     you = {who: (await get(service, "/api/releases/p", who))["you"] for who in ("manager", "user")}
-    assert you["manager"]["ticks"] == {"qa": "", "by_hand": ""}
-    assert you["user"]["ticks"] == {"qa": "to tick it off you need project:shipit:sign/relman", "by_hand": ""}
+    phase = "to tick it off you need project:shipit:pipeline/firefox/none"
+    assert you["manager"]["ticks"] == {"qa": "", "by_hand": phase}
+    group = "to tick it off you need project:shipit:sign/relman"
+    assert you["user"]["ticks"] == {"qa": group, "by_hand": phase}
+    assert (await get(service, "/api/releases/p", "engineer"))["you"]["ticks"]["by_hand"] == ""
     assert you["manager"]["signs"] == {restart: ""}
     assert "in no group" in you["user"]["signs"][restart]
     assert (await get(service, "/api/releases/p"))["you"]["ticks"]["by_hand"] == "log in to tick it off"

@@ -61,7 +61,7 @@ async def you(connection: Connection, stored: Stored, stops: Sequence[Stop], by:
         signs=signs,
         has_signed=tuple(signed),
         ticks={
-            step.uid: _why_not_tick(by, str(step.parameters.get("group", "")))
+            step.uid: _why_not_tick(by, str(step.parameters.get("group", "")), definition.product, step.phase)
             for step in definition.steps
             if step.kind == "manual" and stored.facts.nodes[step.uid].state is State.IN_PROGRESS
         },
@@ -89,11 +89,13 @@ def _open_signoffs(stored: Stored, stops: Sequence[Stop]) -> dict[str, str]:
     return found | {stop.restart: stop.restart for stop in stops if stop.restart}
 
 
-def _why_not_tick(by: Actor, group: str) -> str:
+def _why_not_tick(by: Actor, group: str, product: str, phase: str) -> str:
     if not by.person:
         return "log in to tick it off"
     if group and not by.groups([group]):
         return f"to tick it off you need {SIGN}/{group}"
+    if not group and not may_act(by, product, phase):
+        return f"to tick it off you need {PIPELINE}/{product or 'none'}/{phase or 'none'}"
     return ""
 
 

@@ -103,21 +103,12 @@ async def sign_in_balrog(
 
 async def _open(connection: Connection, uid: str, by: Actor) -> StepRow:
     row = await served.read(connection, "rollout", uid, is_locked=True)
-    await _need(connection, row, by)
+    # The right to the phase of its pipeline, or to the step itself where it has none.
+    if not await served.need_phase(connection, row, by):
+        served.may_change(by, row)
     if row.status.is_end or row.wants_cancel:
         raise Refused(f"the rollout has ended: {row.message}")
     return row
-
-
-async def _need(connection: Connection, row: StepRow, by: Actor) -> None:
-    """The right to the phase of its pipeline, or to the step itself where it has none."""
-    found = await pipelines.load_many(connection, [row.pipeline] if row.pipeline else [], is_locked=False)
-    if not found:
-        served.may_change(by, row)
-        return
-    facts = found[0].facts
-    step = facts.step_of(row.uid)
-    by.need_pipeline(facts.definition.product, ["" if step is None else step.phase])
 
 
 async def _note(

@@ -121,6 +121,8 @@ async def finish(
     group = row.parameters.get("group", "")
     if group and not by.groups([group]):
         raise NotAllowed(f"this needs the scope {SIGN}/{group}")
+    if not group:
+        await need_phase(connection, row, by)
     if row.status.is_end:
         raise Refused(f"the step has ended: {row.message}")
     if not is_done and not comment.strip():
@@ -133,6 +135,17 @@ async def finish(
     line = Note(subject=row.pipeline or f"manual/{uid}", step=uid, actor=by.person, what=what, reason=comment)
     await pipelines.note(connection, [line])
     return await read(connection, "manual", uid)
+
+
+async def need_phase(connection: Connection, row: StepRow, by: Actor) -> bool:
+    """Raise NotAllowed unless they may act on the step's phase; False: it is of no pipeline, and has none."""
+    found = await pipelines.load_many(connection, [row.pipeline] if row.pipeline else [], is_locked=False)
+    if not found:
+        return False
+    facts = found[0].facts
+    step = facts.step_of(row.uid)
+    by.need_pipeline(facts.definition.product, ["" if step is None else step.phase])
+    return True
 
 
 async def starts(connection: Connection, row: StepRow, now: datetime) -> dict[str, str]:

@@ -67,7 +67,7 @@ def standing(facts: Facts, step: StepDefinition, now: datetime, *, name: Naming 
         case State.READY:
             return _ready(facts, step, node, now)
         case State.IN_PROGRESS:
-            return _runs(step, node)
+            return _runs(facts, step, node)
         case State.RETRYING:
             held = gate(facts, step, node, now)
             if held is not None:
@@ -218,16 +218,19 @@ def _stopped(facts: Facts, step: StepDefinition, stop: Stop) -> Standing:
     return Standing(reason=Reason.STOPPED, sentence=sentence, who=f"whoever signs {stop.restart}")
 
 
-def _runs(step: StepDefinition, node: Node) -> Standing:
+def _runs(facts: Facts, step: StepDefinition, node: Node) -> Standing:
     said = node.served.message if node.served is not None else ""
     details = node.served.details if node.served is not None else {}
+    # Who ticks off a step of no group is whoever may act on its phase.
+    is_anybodys = step.kind == "manual" and not step.parameters.get("group")
+    who = _owner(facts, step) if is_anybodys else str(details.get("who", ""))
     # A kind says when it goes on by itself; before that or then it must have ended.
     ends = [each for each in (node.deadline, moment(str(details.get("by", "")))) if each is not None]
     tries = f", try {node.attempt} of {max(node.allowed, step.attempts)}" if node.attempt > 1 else ""
     return Standing(
         reason=Reason.RUNS,
         sentence=f"{said or 'runs'}{tries}",
-        who=str(details.get("who", "")),
+        who=who,
         by=min(ends, default=None),
     )
 

@@ -18,7 +18,11 @@ SCHEMA: Mapping[str, Any] = {
     "additionalProperties": False,
     "properties": {
         "instructions": {"type": "string", "maxLength": 8000, "description": "what to do"},
-        "group": {"type": "string", "maxLength": 64, "description": "who may tick it off; empty: any user"},
+        "group": {
+            "type": "string",
+            "maxLength": 64,
+            "description": "who may tick it off; empty: whoever may act on its phase, if it has one",
+        },
     },
 }
 

@@ -411,7 +411,7 @@ async def test_the_suite_names_what_a_service_does_not_keep() -> None:
             "PUT 409",
         }
         away = await conformance.check(services, "http://127.0.0.1:9/steps", {})
-        assert away.holds == () and len(away.fails) == 15
+        assert (away.holds, [fault.rule for fault in away.fails]) == ((), ["the service answers"])
 
 
 async def test_a_running_step_tells_when_it_is_expected_to_end(both: tuple[Service, Bench]) -> None:

@@ -90,6 +90,43 @@ async def test_a_runner_held_up_for_longer_than_its_lease_does_nothing_more(benc
     assert bench.service.effects == {"p.a.1": 1}
 
 
+async def test_a_look_that_takes_long_keeps_its_lease(database: Database) -> None:
+    async with benched(database, patience=300) as bench:
+        bench.service.fail_after_effect("hang")
+        await bench.put("p", step("a", api_url=bench.service.api_url))
+        runner = Runner(bench.doors, lease=timedelta(seconds=60))
+        await runner.work()
+        await bench.eventually(lambda: _has(bench, "p.a.1"))
+        bench.query("update steps set claimed_until = now() + interval '1 second'")
+        await runner.renew()
+        assert bench.query("select claimed_until < now() + interval '2 seconds' from steps") == [(True,)]
+        for look in runner._looks.values():
+            look.hold_until(look.ends - 30)
+        await runner.renew()
+        assert bench.query("select claimed_until > now() + interval '50 seconds' from steps") == [(True,)]
+        # What somebody else has claimed meanwhile is not held any longer.
+        bench.query("update steps set fence = fence + 1, claimed_until = now()")
+        for look in runner._looks.values():
+            look.hold_until(look.ends - 30)
+        await runner.renew()
+        assert bench.query("select claimed_until <= now() from steps") == [(True,)]
+        await runner.close(patience=0)
+
+
+async def test_a_look_that_loses_its_lease_ends(database: Database) -> None:
+    async with benched(database, patience=300) as bench:
+        bench.service.fail_after_effect("hang")
+        await bench.put("p", step("a", api_url=bench.service.api_url))
+        runner = Runner(bench.doors, lease=timedelta(seconds=60))
+        await runner.work()
+        await bench.eventually(lambda: _has(bench, "p.a.1"))
+        for look in runner._looks.values():
+            look.hold_until(0)
+        await runner.settle()
+        ((message,),) = bench.query("select message from steps")
+        assert "no answer" in message
+
+
 async def test_a_runner_that_is_stopped_gives_back_what_it_has_not_done(bench: Bench) -> None:
     bench.service.fail_after_effect("hang")
     await bench.put("p", step("a", api_url=bench.service.api_url))

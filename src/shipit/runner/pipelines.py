@@ -12,6 +12,7 @@ import contextlib
 import time
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 import structlog
@@ -28,9 +29,11 @@ from shipit.storage import pipelines, steps
 from shipit.storage.pool import translated
 
 TICK_SECONDS = 1.0
-LEASE = timedelta(seconds=90)
+# Renewed while a look goes on: the steps of a runner that was killed wait no longer than this.
+LEASE = timedelta(seconds=20)
 # Of the lease, from before it was asked for: who was held up longer does nothing more, for it may have ended.
-LOOK_SHARE = 2 / 3
+LEASE_SHARE = 2 / 3
+LOOK_SECONDS = 60.0
 BATCH = 100
 # Services that hang hold up others' steps only when that many of them hang at once that these numbers meet.
 MOST_AT_ONCE, MOST_OF_A_SERVICE = 64, 8
@@ -66,6 +69,7 @@ async def run(
     """
     wake = asyncio.Event()
     runner = Runner(doors, lease=lease, now=now, at=at, wake=wake)
+    renewing = asyncio.ensure_future(_renewing(runner, lease.total_seconds() / 6))
     try:
         await work_until(
             stop,
@@ -78,6 +82,35 @@ async def run(
         )
     finally:
         await runner.close()
+        renewing.cancel()
+        await asyncio.gather(renewing, return_exceptions=True)
+
+
+async def _renewing(runner: Runner, pause: float) -> None:
+    """Hold on to what is looked at, for ever; cancel it to end it."""
+    while True:
+        await asyncio.sleep(pause)
+        # Where there is no database, looks run into their ends.
+        with contextlib.suppress(Unavailable):
+            await runner.renew()
+
+
+@dataclass
+class _Look:
+    """A look that runs. ends: nothing more may be done from then on, by the monotonic clock; latest: at most."""
+
+    row: StepRow
+    now: datetime
+    ends: float
+    latest: float
+    limit: asyncio.Timeout | None = None
+
+    def hold_until(self, ends: float) -> None:
+        """The lease was renewed."""
+        self.ends = min(ends, self.latest)
+        if self.limit is not None and not self.limit.expired():
+            left = self.ends - time.monotonic()
+            self.limit.reschedule(asyncio.get_running_loop().time() + left)
 
 
 class Runner:
@@ -95,7 +128,7 @@ class Runner:
         self._doors, self._lease, self._at = doors, lease, at
         self._clock = Clock(now)
         self._wake = wake or asyncio.Event()
-        self._looks: dict[asyncio.Task[None], StepRow] = {}
+        self._looks: dict[asyncio.Task[None], _Look] = {}
         self._failures: dict[tuple[str, str], int] = {}
 
     async def work(self) -> bool:
@@ -143,8 +176,8 @@ class Runner:
         room = MOST_AT_ONCE - len(self._looks)
         if room <= 0:
             return 0
-        ends = time.monotonic() + self._lease.total_seconds() * LOOK_SHARE
-        busy = Counter(steps.service_of(row) for row in self._looks.values())
+        asked = time.monotonic()
+        busy = Counter(steps.service_of(look.row) for look in self._looks.values())
         async with self._doors.database.connection() as connection:
             rows = await steps.claim(
                 connection, limit=room, lease=self._lease, each=MOST_OF_A_SERVICE, busy=busy
@@ -153,10 +186,27 @@ class Runner:
         self._at("claimed") if rows else None
         for row in rows:
             assert now is not None
-            task = asyncio.create_task(self._look(row, now, ends))
-            self._looks[task] = row
+            look = _Look(row, now, ends=self._holds_until(asked), latest=asked + LOOK_SECONDS)
+            task = asyncio.create_task(self._look(look))
+            self._looks[task] = look
             task.add_done_callback(self._done)
         return len(rows)
+
+    async def renew(self) -> None:
+        """Renew the leases of looks that take long; one that is no longer ours runs into its end."""
+        asked = time.monotonic()
+        soon = asked + self._lease.total_seconds() / 3
+        long = [look for look in self._looks.values() if look.ends <= soon and look.ends < look.latest]
+        if not long:
+            return
+        async with self._doors.database.connection() as connection:
+            kept = await steps.renew(connection, [look.row for look in long], lease=self._lease)
+        for look in long:
+            if (look.row.kind, look.row.uid) in kept:
+                look.hold_until(self._holds_until(asked))
+
+    def _holds_until(self, asked: float) -> float:
+        return asked + self._lease.total_seconds() * LEASE_SHARE
 
     async def settle(self) -> None:
         """Wait for the looks that run."""
@@ -175,29 +225,29 @@ class Runner:
             # Where there is no database, their leases end.
             with contextlib.suppress(Unavailable):
                 async with self._doors.database.connection() as connection:
-                    await steps.give_back(connection, list(left.values()))
+                    await steps.give_back(connection, [look.row for look in left.values()])
 
     def _done(self, task: asyncio.Task[None]) -> None:
         del self._looks[task]
         self._wake.set()
 
-    async def _look(self, row: StepRow, now: datetime, ends: float) -> None:
-        """Look at a step under its lease. ends: when, by the monotonic clock, nothing more may be done."""
+    async def _look(self, look: _Look) -> None:
+        """Look at a step under its lease."""
+        row = look.row
         if row.status.is_end and row.wants_cancel:
             # It ended before the cancel came to it: what happened, happened.
             row = replace(row, wants_cancel=False)
-        left = ends - time.monotonic()
-        if left <= 0:
+        if look.ends <= time.monotonic():
             log.warning("pipelines.late", kind=row.kind, uid=row.uid)
             return
         try:
-            async with asyncio.timeout(left):
-                progress = await KINDS[row.kind].look(row, self._doors, now)
+            async with asyncio.timeout(look.ends - time.monotonic()) as look.limit:
+                progress = await KINDS[row.kind].look(row, self._doors, look.now)
             self._failures.pop((row.kind, row.uid), None)
         except ShipitError as error:
             progress = self._postponed(row, error)
         except TimeoutError:
-            progress = self._postponed(row, Unavailable("step", f"no answer in {left:.0f} s"))
+            progress = self._postponed(row, Unavailable("step", "no answer while the lease was held"))
         except Exception:
             # The outermost frame of a look: one broken step must not stop the others.
             log.exception("pipelines.look", kind=row.kind, uid=row.uid)

@@ -98,14 +98,15 @@ def service_of(row: StepRow) -> str:
     return "/".join(str(row.parameters.get("api_url", "")).split("/")[:3])
 
 
+async def renew(connection: Connection, rows: Sequence[StepRow], *, lease: timedelta) -> set[tuple[str, str]]:
+    """Hold claims for another lease; (kind, uid) of those that are still ours."""
+    cursor = await connection.execute(_SQL["renew"], {**_claims(rows), "lease": lease})
+    return {(str(row[0]), str(row[1])) for row in await cursor.fetchall()}
+
+
 async def give_back(connection: Connection, rows: Sequence[StepRow]) -> None:
     """End claims of ours before their leases do."""
-    values = {
-        "kinds": [row.kind for row in rows],
-        "uids": [row.uid for row in rows],
-        "fences": [row.fence for row in rows],
-    }
-    await connection.execute(_SQL["give_back"], values)
+    await connection.execute(_SQL["give_back"], _claims(rows))
 
 
 async def record(connection: Connection, row: StepRow, progress: Progress) -> bool:
@@ -180,6 +181,14 @@ async def uplifts(
         )
         for row in await cursor.fetchall()
     ]
+
+
+def _claims(rows: Sequence[StepRow]) -> dict[str, Any]:
+    return {
+        "kinds": [row.kind for row in rows],
+        "uids": [row.uid for row in rows],
+        "fences": [row.fence for row in rows],
+    }
 
 
 def _values(row: StepRow, progress: Progress) -> dict[str, Any]:

@@ -63,6 +63,15 @@ from free where s.kind = free.kind and s.uid = free.uid
 returning s.kind, s.uid, s.parameters, s.digest, s.status, s.message, s.details, s.output, s.memory,
     s.pipeline, s.wants_cancel, s.created_by, s.created_at, s.updated_at, s.fence
 
+-- name: renew
+-- Only under the newest fence, and only what was not written meanwhile.
+with given as (
+    select * from unnest(%(kinds)s::text[], %(uids)s::text[], %(fences)s::bigint[]) as g (kind, uid, fence)
+)
+update steps s set claimed_until = now() + %(lease)s
+from given g where s.kind = g.kind and s.uid = g.uid and s.fence = g.fence and s.claimed_until is not null
+returning s.kind, s.uid
+
 -- name: give_back
 -- Somebody else may look at once. Where a claim is no longer ours, nothing happens.
 with given as (

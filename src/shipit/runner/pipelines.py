@@ -97,7 +97,7 @@ async def _renewing(runner: Runner, pause: float) -> None:
 
 @dataclass
 class _Look:
-    """A look that runs. ends: nothing more may be done from then on, by the monotonic clock; latest: at most."""
+    """A look that runs. ends: when nothing more may be done, by the monotonic clock; latest: its last."""
 
     row: StepRow
     now: datetime

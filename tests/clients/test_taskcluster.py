@@ -13,6 +13,7 @@ from aiohttp import web
 from mohawk.util import calculate_payload_hash
 from taskcluster import createTemporaryCredentials
 
+from shipit.clients.hooks import Hooks
 from shipit.clients.http import CallCounter
 from shipit.clients.task_groups import TaskGroups
 from shipit.clients.taskcluster import Credentials, HawkFailed, HawkNone, HawkSuccess, Taskcluster
@@ -221,6 +222,24 @@ async def test_a_hook_is_fired_once_and_its_task_is_known(
     with pytest.raises(Unavailable):
         await client.make_by_hook("project-releng", "bot", {})
     assert fake.count("trigger") == 2
+
+
+async def test_odd_rows_among_a_hooks_last_fires_are_passed_over(
+    session: aiohttp.ClientSession, fake: FakeTaskcluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    good = {"taskId": "NfpE4jmuRlWhodwP6X6rYw", "taskCreateTime": "2026-03-01T10:00:00Z", "result": "success"}
+    rows = ["odd", None, {}, {**good, "taskCreateTime": "soon"}, {**good, "taskCreateTime": None}, good]
+
+    async def odd(_: web.Request) -> web.Response:
+        return web.json_response({"lastFires": rows})
+
+    monkeypatch.setattr(fake, "answer", lambda request, _: odd(request))
+    since = datetime(2026, 3, 1, tzinfo=UTC)
+    assert await TaskGroups(session, fake.url, Credentials(BOT, TOKEN)).fires("g", "h", since) == [
+        good["taskId"]
+    ]
+    (fire,) = await Hooks(session, fake.url, {"clientId": BOT, "accessToken": TOKEN}).last_fires("g", "h")
+    assert fire.task_id == good["taskId"] and fire.is_good
 
 
 @pytest.mark.parametrize("trouble", [Trouble.ERROR, Trouble.DROP])

@@ -96,7 +96,11 @@ class Balrog:
         rows = found.get("scheduled_changes") if isinstance(found, dict) else None
         if not isinstance(rows, list):
             raise Unavailable(SERVICE, "listed scheduled changes in another shape")
-        return [_change(row, 0) for row in rows if str(row.get("rule_id")) == str(rule_id)]
+        return [
+            _change(row, 0)
+            for row in rows
+            if not isinstance(row, dict) or str(row.get("rule_id")) == str(rule_id)
+        ]
 
     async def schedule_rate(self, rule: Rule, percent: int, when: datetime) -> None:
         """Have a rule's rate changed then; all else of the rule stays. Look at what waits before and after:

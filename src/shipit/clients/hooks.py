@@ -8,7 +8,7 @@ knows whether it may be.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import quote
 
@@ -17,7 +17,7 @@ import msgspec
 
 from shipit.clients.hawk import signature
 from shipit.clients.http import Answer as HttpAnswer
-from shipit.clients.http import CallCounter, Door, checked_url
+from shipit.clients.http import CallCounter, Door, checked_url, moment, url_part
 from shipit.errors import Unavailable
 from shipit.events.deliveries import part
 from shipit.events.effects import Answer
@@ -74,20 +74,20 @@ class Hooks:
 
     async def trigger(self, group: str, hook: str, payload: Mapping[str, Any]) -> Answer:
         """Fire a hook. Every answer is a value; status 0 when none came."""
-        path = f"hooks/v1/hooks/{_part(group)}/{_part(hook)}/trigger"
+        path = f"hooks/v1/hooks/{url_part(group)}/{url_part(hook)}/trigger"
         return await self._told("POST", path, dict(payload))
 
     async def create_task(self, task_id: str, definition: Mapping[str, Any]) -> Answer:
         """Create a task; the same one again is a success."""
-        return await self._told("PUT", f"queue/v1/task/{_part(task_id)}", dict(definition))
+        return await self._told("PUT", f"queue/v1/task/{url_part(task_id)}", dict(definition))
 
     async def cancel_task(self, task_id: str) -> Answer:
         """Cancel a task."""
-        return await self._told("POST", f"queue/v1/task/{_part(task_id)}/cancel", None)
+        return await self._told("POST", f"queue/v1/task/{url_part(task_id)}/cancel", None)
 
     async def status(self, task_id: str) -> TaskStatus | None:
         """A task's state, None when the queue knows no such task. Raises Unavailable."""
-        answer = await self._ask("GET", f"queue/v1/task/{_part(task_id)}/status")
+        answer = await self._ask("GET", f"queue/v1/task/{url_part(task_id)}/status")
         if answer.status == 404:
             return None
         status = part(self._good(answer), "status")
@@ -100,7 +100,7 @@ class Hooks:
 
     async def environment(self, task_id: str) -> dict[str, str]:
         """The environment in a task's definition, {} when it has none or is unknown. Raises Unavailable."""
-        answer = await self._ask("GET", f"queue/v1/task/{_part(task_id)}")
+        answer = await self._ask("GET", f"queue/v1/task/{url_part(task_id)}")
         if answer.status == 404:
             return {}
         env = part(part(self._good(answer), "payload"), "env")
@@ -115,7 +115,7 @@ class Hooks:
         token: str | None = None
         for _ in range(_MAX_PAGES):
             params = [("limit", "1000"), *([("continuationToken", token)] if token else [])]
-            answer = await self._ask("GET", f"queue/v1/task-group/{_part(group)}/list", params=params)
+            answer = await self._ask("GET", f"queue/v1/task-group/{url_part(group)}/list", params=params)
             if answer.status == 404 and not pages:
                 return None
             pages.append(self._good(answer))
@@ -127,13 +127,13 @@ class Hooks:
 
     async def indexed_group(self, namespace: str) -> str | None:
         """The group of the task that the index holds there, None when it holds none. Raises Unavailable."""
-        answer = await self._ask("GET", f"index/v1/task/{_part(namespace)}")
+        answer = await self._ask("GET", f"index/v1/task/{url_part(namespace)}")
         if answer.status == 404:
             return None
         task = self._good(answer).get("taskId")
         if not isinstance(task, str):
             raise Unavailable(SERVICE, "an index entry without task")
-        answer = await self._ask("GET", f"queue/v1/task/{_part(task)}/status")
+        answer = await self._ask("GET", f"queue/v1/task/{url_part(task)}/status")
         if answer.status == 404:
             return None
         group = part(self._good(answer), "status").get("taskGroupId")
@@ -141,20 +141,23 @@ class Hooks:
 
     async def trigger_schema(self, group: str, hook: str) -> dict[str, Any] | None:
         """The schema of a hook's payload; None when there is no such hook. Raises Unavailable."""
-        answer = await self._ask("GET", f"hooks/v1/hooks/{_part(group)}/{_part(hook)}")
+        answer = await self._ask("GET", f"hooks/v1/hooks/{url_part(group)}/{url_part(hook)}")
         return None if answer.status == 404 else part(self._good(answer), "triggerSchema")
 
     async def last_fires(self, group: str, hook: str) -> list[Fire]:
         """The last times a hook fired, [] when it never did. Raises Unavailable."""
-        answer = await self._ask("GET", f"hooks/v1/hooks/{_part(group)}/{_part(hook)}/last-fires")
+        answer = await self._ask("GET", f"hooks/v1/hooks/{url_part(group)}/{url_part(hook)}/last-fires")
         if answer.status == 404:
             return []
         fires = self._good(answer).get("lastFires")
         found = []
         for row in fires if isinstance(fires, list) else ():
-            task, at = row.get("taskId"), _time(row.get("taskCreateTime"))
-            if isinstance(task, str) and at is not None:
-                found.append(Fire(task_id=task, at=at, is_good=row.get("result") == "success"))
+            try:
+                at = moment(row["taskCreateTime"])
+                fire = Fire(task_id=str(row["taskId"]), at=at, is_good=row.get("result") == "success")
+            except (KeyError, TypeError, ValueError):
+                continue
+            found.append(fire)
         return found
 
     async def mail(self, address: str, subject: str, content: str, *, template: str = "fullscreen") -> Answer:
@@ -244,14 +247,3 @@ def _words(answer: HttpAnswer, said: Mapping[str, Any]) -> str:
     """What the service said, without the repetition of our request below its rule."""
     message = str(said.get("message") or f"answered {answer.status}")
     return f"{said.get('code', answer.status)}: {message.split(chr(10) + '---', 1)[0].strip()}"[:1500]
-
-
-def _time(text: object) -> datetime | None:
-    try:
-        return datetime.fromisoformat(str(text).replace("Z", "+00:00")).astimezone(UTC)
-    except ValueError:
-        return None
-
-
-def _part(text: str) -> str:
-    return quote(text, safe="")

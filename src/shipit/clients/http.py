@@ -11,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from typing import Any
+from urllib.parse import quote
 
 import aiohttp
 import msgspec
@@ -285,6 +286,19 @@ async def _send_once(
         raise
     except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError) as error:
         raise _BrokeOff from error
+
+
+def url_part(text: str) -> str:
+    """`text` as one part of a URL's path."""
+    return quote(text, safe="")
+
+
+def moment(text: object) -> datetime:
+    """When an answer says that something was or will be. Raises ValueError."""
+    try:
+        return datetime.fromisoformat(str(text)).astimezone(UTC)
+    except OverflowError as error:
+        raise ValueError("no such time") from error
 
 
 def _said(error: BaseException | None) -> str:

@@ -13,7 +13,7 @@ import aiohttp
 import msgspec
 
 from shipit.clients.hawk import signature
-from shipit.clients.http import Answer, CallCounter, Door, checked_url
+from shipit.clients.http import Answer, CallCounter, Door, checked_url, url_part
 from shipit.errors import Missing, NotAllowed, NotAuthenticated, Refused, ShipitError, Unavailable
 from shipit.uplift.evidence import Evidence
 from shipit.uplift.plans import PlansReport
@@ -93,26 +93,26 @@ class Backend:
 
     async def put_plans(self, train: str, report: PlansReport) -> None:
         """Tell the landing plans of a train that were made anew."""
-        await self._ask("PUT", f"/api/plans/{_part(train)}", None, report)
+        await self._ask("PUT", f"/api/plans/{url_part(train)}", None, report)
 
     async def plan(self, train: str, scope: str) -> dict[str, Any]:
         """The landing plan of a train as people see it. Raises Missing for an unknown train."""
-        path = f"/api/plans/{_part(train)}?scope={quote(scope, safe='')}"
+        path = f"/api/plans/{url_part(train)}?scope={quote(scope, safe='')}"
         return await self._ask("GET", path, dict[str, Any])
 
     async def put_round(self, report: RoundReport) -> None:
         """Tell that a round began, goes on, or ended."""
-        await self._ask("PUT", f"/api/rounds/{_part(report.uid)}", None, report)
+        await self._ask("PUT", f"/api/rounds/{url_part(report.uid)}", None, report)
 
     async def take_lease(self, name: str, holder: str, seconds: int) -> Lease:
         """Take or renew a lease; `is_ours` says whether we have it."""
         return await self._ask(
-            "PUT", f"/api/leases/{_part(name)}", Lease, LeaseRequest(holder=holder, seconds=seconds)
+            "PUT", f"/api/leases/{url_part(name)}", Lease, LeaseRequest(holder=holder, seconds=seconds)
         )
 
     async def drop_lease(self, name: str, holder: str) -> None:
         """Give a lease back; nothing happens when it is not ours."""
-        await self._ask("DELETE", f"/api/leases/{_part(name)}?holder={quote(holder, safe='')}", None)
+        await self._ask("DELETE", f"/api/leases/{url_part(name)}?holder={quote(holder, safe='')}", None)
 
     async def bug(self, number: int) -> dict[str, Any]:
         """A bug as people see it: facts, requests with their standing. Raises Missing for an unknown one."""
@@ -125,11 +125,11 @@ class Backend:
 
     async def put_detail(self, detail: DetailReport) -> None:
         """Bring what a page asked for; bringing it again changes nothing."""
-        await self._ask("PUT", f"/api/requests/{_part(detail.request)}/details", None, detail)
+        await self._ask("PUT", f"/api/requests/{url_part(detail.request)}/details", None, detail)
 
     async def evidence(self, uid: str) -> Evidence:
         """What to look at before deciding about a request. Raises Missing for an unknown one."""
-        return await self._ask("GET", f"/api/requests/{_part(uid)}/evidence", Evidence)
+        return await self._ask("GET", f"/api/requests/{url_part(uid)}/evidence", Evidence)
 
     async def wishes(self) -> tuple[Wish, ...]:
         """What pages ask of a worker with the clone, oldest first."""
@@ -137,11 +137,11 @@ class Backend:
 
     async def wish_done(self, uid: str, result: dict[str, object]) -> None:
         """Tell that a wish was fulfilled, with what came of it."""
-        await self._ask("PUT", f"/api/wishes/{_part(uid)}", None, {"result": result})
+        await self._ask("PUT", f"/api/wishes/{url_part(uid)}", None, {"result": result})
 
     async def claim_mail(self, key: str, mail: MailReport) -> bool:
         """Claim the sending of a mail; False when somebody already did."""
-        return (await self._ask("PUT", f"/api/mails/{_part(key)}", _Claimed, mail)).claimed
+        return (await self._ask("PUT", f"/api/mails/{url_part(key)}", _Claimed, mail)).claimed
 
     async def _ask(self, method: str, path: str, kind: type[_T] | None, body: object = None) -> _T:
         url = self.url + path
@@ -164,10 +164,6 @@ class Backend:
             raise Unavailable(
                 "Ship It", f"{method} {path.split('?')[0]} answered unreadably: {error}"
             ) from error
-
-
-def _part(text: str) -> str:
-    return quote(text, safe="")
 
 
 def _refusal(answer: Answer) -> ShipitError:

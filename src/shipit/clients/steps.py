@@ -6,13 +6,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
-from urllib.parse import quote, urlsplit
+from urllib.parse import urlsplit
 
 import aiohttp
 import msgspec
 
 from shipit.clients.hawk import signature
-from shipit.clients.http import Answer, CallCounter, Door, checked_url
+from shipit.clients.http import Answer, CallCounter, Door, checked_url, url_part
 from shipit.errors import InvalidInput, Missing, Refused, Unavailable
 from shipit.pipeline.states import Status
 
@@ -64,21 +64,21 @@ class StepServices:
 
         Raises Refused when it is refused for good (409, 4xx), Unavailable when it may be asked again.
         """
-        answer = await self.ask("PUT", api_url, f"/{_part(uid)}", {"parameters": parameters})
+        answer = await self.ask("PUT", api_url, f"/{url_part(uid)}", {"parameters": parameters})
         if answer.status in (200, 201, 202, 204):
             return _said(answer, uid)
         raise _refusal(answer, f"to create step {uid}")
 
     async def status(self, api_url: str, uid: str) -> Said:
         """What the service says of a step. Raises Missing when it knows none of this uid."""
-        answer = await self.ask("GET", api_url, f"/{_part(uid)}/status")
+        answer = await self.ask("GET", api_url, f"/{url_part(uid)}/status")
         if answer.status == 200:
             return _said(answer, uid, is_strict=True)
         raise _refusal(answer, f"to tell of step {uid}")
 
     async def delete(self, api_url: str, uid: str) -> Said:
         """Cancel and remove a step. Raises Missing when it is gone already."""
-        answer = await self.ask("DELETE", api_url, f"/{_part(uid)}")
+        answer = await self.ask("DELETE", api_url, f"/{url_part(uid)}")
         if answer.status in (200, 202, 204):
             return _said(answer, uid)
         raise _refusal(answer, f"to remove step {uid}")
@@ -149,7 +149,3 @@ def _refusal(answer: Answer, what: str) -> Exception:
     if answer.status >= 500 or answer.status in (408, 425):
         return Unavailable(answer.service, f"answered {answer.status}{f': {said}' if said else ''}")
     return Refused(words)
-
-
-def _part(text: str) -> str:
-    return quote(text, safe="")

@@ -11,7 +11,7 @@ from typing import Any
 import aiohttp
 import msgspec
 
-from shipit.clients.http import Door
+from shipit.clients.http import Door, moment
 from shipit.clients.taskcluster import SERVICE, Credentials, Taskcluster
 from shipit.errors import Missing, Unavailable
 
@@ -159,9 +159,11 @@ class TaskGroups(Taskcluster):
         rows = answer.get("lastFires")
         found = []
         for row in rows if isinstance(rows, list) else ():
-            made_at = _time(row.get("taskCreateTime"))
-            if row.get("result") == "success" and made_at is not None and made_at >= since:
-                found.append(str(row.get("taskId")))
+            try:
+                if row["result"] == "success" and moment(row["taskCreateTime"]) >= since:
+                    found.append(str(row["taskId"]))
+            except (KeyError, TypeError, ValueError):
+                continue
         return found
 
     async def scopes_of(self, client_id: str, person: str) -> tuple[str, ...] | None:
@@ -202,10 +204,3 @@ def _task(given: Mapping[str, Any]) -> GroupTask:
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise Unavailable(SERVICE, "listed a task in another shape") from error
-
-
-def _time(given: object) -> datetime | None:
-    try:
-        return datetime.fromisoformat(str(given).replace("Z", "+00:00"))
-    except ValueError:
-        return None

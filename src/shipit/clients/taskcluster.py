@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 import aiohttp
@@ -14,7 +14,7 @@ import stamina
 from taskcluster import aio
 from taskcluster.exceptions import TaskclusterFailure, TaskclusterRestFailure
 
-from shipit.clients.http import CallCounter, Passing, checked_url
+from shipit.clients.http import CallCounter, Passing, checked_url, moment
 from shipit.errors import InvalidInput, Missing, Refused, Unavailable
 
 SERVICE = "Taskcluster"
@@ -142,7 +142,7 @@ class Taskcluster:
             return Client(
                 client_id=str(answer["clientId"]),
                 scopes=tuple(str(scope) for scope in answer["expandedScopes"]),
-                expires=_moment(answer["expires"]),
+                expires=moment(answer["expires"]),
                 is_disabled=answer["disabled"] is not False,
             )
         except (KeyError, TypeError, ValueError) as error:
@@ -213,7 +213,7 @@ def _refusal(error: TaskclusterRestFailure) -> Exception:
 
 def _success(answer: Mapping[str, Any]) -> HawkSuccess:
     try:
-        expires = _moment(answer["expires"])
+        expires = moment(answer["expires"])
         return HawkSuccess(
             client_id=str(answer["clientId"]),
             scopes=tuple(str(scope) for scope in answer["scopes"]),
@@ -222,7 +222,3 @@ def _success(answer: Mapping[str, Any]) -> HawkSuccess:
         )
     except (KeyError, TypeError, ValueError) as error:
         raise Unavailable(SERVICE, "said auth-success in another shape") from error
-
-
-def _moment(text: object) -> datetime:
-    return datetime.fromisoformat(str(text).replace("Z", "+00:00")).astimezone(UTC)

@@ -315,6 +315,8 @@ async def test_a_release_is_started_and_gets_its_number_from_the_server(
     await button(page, "Start the build").click()
     await expect(dialog.get_by_role("alert")).to_contain_text("Say a version and a commit")
     await dialog.get_by_label("Version").fill("200.0b1")
+    await dialog.get_by_role("button", name="Build that").click()
+    await expect(dialog.get_by_label("Commit that is built")).to_have_value(re.compile("^[0-9a-f]{40}$"))
     await dialog.get_by_label("Commit that is built").fill("4f2c9d0e")
     await button(page, "Start the build").click()
     await page.wait_for_url("**/releases/firefox-200.0b1-build1")

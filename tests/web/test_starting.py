@@ -9,9 +9,10 @@ from typing import Any
 
 import httpx
 import pytest
+from msgspec.structs import replace
 
 from fixtures_postgres import Database
-from fixtures_web import CAST, Service, make_train, make_trains, running
+from fixtures_web import CAST, NOON, Service, make_train, make_trains, running
 from shipit.actions import starting
 from shipit.settings import ReleaseKind
 
@@ -118,6 +119,16 @@ async def test_what_a_kind_says_before_is_what_happens_then(service: Service) ->
             each["title"] for each in shown["steps"]
         ]
         assert len(kind["steps"]) > 2
+
+
+async def test_a_kind_of_a_train_names_the_commit_that_its_tip_was(database: Database) -> None:
+    kind = replace(BETA, train="beta")
+    async with running(database, settings={"releases": (kind,)}) as service:
+        service.auth.people = PEOPLE
+        assert (await service.client.get("/api/release-kinds")).json()[0]["tip"] is None
+        await service.feed(trains=make_trains(make_train("beta", major=147, tip="4f2c" * 10, tip_at=NOON)))
+        found = (await service.client.get("/api/release-kinds")).json()[0]["tip"]
+        assert found == {"commit": "4f2c" * 10, "at": "2026-11-20T12:00:00Z"}
 
 
 def test_kinds_that_could_never_be_started_are_told_when_the_service_starts() -> None:

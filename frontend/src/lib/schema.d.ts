@@ -3685,7 +3685,7 @@ export interface components {
          *
          *         wants: what they must say. version: as the calendar has it, where it does. steps: what happens, in order
          *         and in words; empty while the calendar that says it was not read. has_build: whether it gets a build
-         *         number. why_not: why they may not, empty when they may.
+         *         number. tip: of its train. why_not: why they may not, empty when they may.
          */
         KindView: {
             name: string;
@@ -3698,6 +3698,7 @@ export interface components {
             steps: string[];
             has_build: boolean;
             last: components["schemas"]["Last"] | null;
+            tip: components["schemas"]["Tip"] | null;
             why_not: string;
         };
         /**
@@ -3708,6 +3709,14 @@ export interface components {
             uid: string;
             version: string;
             build: number | null;
+        };
+        /**
+         * Tip
+         * @description The newest commit of a train that was seen, and when.
+         */
+        Tip: {
+            commit: string;
+            at: string;
         };
         /**
          * Lines

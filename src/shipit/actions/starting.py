@@ -40,12 +40,19 @@ class Last(msgspec.Struct, frozen=True, kw_only=True):
     build: int | None
 
 
+class Tip(msgspec.Struct, frozen=True, kw_only=True):
+    """The newest commit of a train that was seen, and when."""
+
+    commit: str
+    at: datetime
+
+
 class KindView(msgspec.Struct, frozen=True, kw_only=True):
     """A kind of release, for whoever would start one.
 
     wants: what they must say. version: as the calendar has it, where it does. steps: what happens, in order
     and in words; empty while the calendar that says it was not read. has_build: whether it gets a build
-    number. why_not: why they may not, empty when they may.
+    number. tip: of its train. why_not: why they may not, empty when they may.
     """
 
     name: str
@@ -58,6 +65,7 @@ class KindView(msgspec.Struct, frozen=True, kw_only=True):
     steps: tuple[str, ...]
     has_build: bool
     last: Last | None
+    tip: Tip | None
     why_not: str
 
 
@@ -144,6 +152,7 @@ async def _view(connection: Connection, kind: ReleaseKind, trains: Sequence[Trai
     made = acts.checked(make(kind.template, _values(kind, {**_sample(kind), **calendar})), lambda url: None)
     is_known = kind.template != MERGE_DAY or "merges" in calendar or "merges" in kind.values
     last = await pipelines.last_of(connection, kind.product, kind.template)
+    tip = None if kind.train is None else await pipelines.tip(connection, kind.train)
     lacking = [step.phase for step in made.steps if not may_act(by, kind.product, step.phase)]
     return KindView(
         name=kind.name,
@@ -156,6 +165,7 @@ async def _view(connection: Connection, kind: ReleaseKind, trains: Sequence[Trai
         steps=tuple(_words(step) for step in made.steps) if is_known else (),
         has_build=_has_build(kind),
         last=None if last is None else Last(uid=last[0], version=last[1], build=last[2]),
+        tip=None if tip is None else Tip(commit=tip[0], at=tip[1]),
         why_not=_refusal(kind.product, lacking) if by.person else "log in to start a release",
     )
 

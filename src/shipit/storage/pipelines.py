@@ -343,6 +343,12 @@ async def trains(connection: Connection) -> list[Train]:
     ]
 
 
+async def tip(connection: Connection, train: str) -> tuple[str, datetime] | None:
+    """The newest commit of a train that was seen, and when."""
+    row = await (await connection.execute(_SQL["tip"], {"train": train})).fetchone()
+    return None if row is None else (str(row[0]), row[1])
+
+
 async def statuses(connection: Connection, uids: Collection[str]) -> dict[str, Status]:
     """How those of these pipelines stand that there are."""
     cursor = await connection.execute(_SQL["statuses"], {"uids": list(uids)})

@@ -202,6 +202,9 @@ select pg_notify(current_schema() || '_live', json_build_object('table', 'pipeli
 -- As the schedule had them last; what a merge day follows from.
 select name, channel, repository, branch, major, stage, deadlines from trains order by position, name
 
+-- name: tip
+select tip, tip_at from trains where name = %(train)s and tip is not null and tip_at is not null
+
 -- name: statuses
 select uid, status from pipelines where uid = any(%(uids)s)
 

@@ -45,6 +45,23 @@ async def test_a_pipeline_with_many_steps_due_holds_up_no_other(bench: Bench) ->
     assert "p.a.1" in await claimed(bench, limit=4)
 
 
+async def test_thousands_of_wakes_hold_up_no_pipeline(bench: Bench) -> None:
+    await bench.put("p", step("a"))
+    await bench.turn()
+    bench.query("insert into pipeline_wakes (pipeline) select 'flood' || n from generate_series(1, 1000) n")
+    bench.query("insert into pipeline_wakes (pipeline) values ('p')")
+    taken: list[str] = []
+    for expected in (True, True, False):
+        async with bench.pool.connection() as connection:
+            uids, more = await stored_pipelines.take_due(connection, limit=500)
+        assert ("p" in uids) is not bool(taken), "the newest first of all, and once"
+        assert more is expected
+        taken += uids
+    # None is taken twice, and none is left.
+    assert (len(taken), len(set(taken))) == (1001, 1001)
+    assert bench.query("select count(*) from pipeline_wakes") == [(0,)]
+
+
 async def test_a_service_is_asked_for_no_more_than_its_share(bench: Bench) -> None:
     one, other = bench.service.api_url, "http://127.0.0.1:1/steps"
     steps = [step(f"{name}{n}", api_url=url) for name, url in (("a", one), ("b", other)) for n in range(5)]

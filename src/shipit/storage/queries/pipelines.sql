@@ -24,9 +24,14 @@ select given from pipelines where uid = %(uid)s
 insert into pipeline_wakes (pipeline) select unnest(%(uids)s::text[])
 
 -- name: woken
--- Wakes are taken in the transaction that decides; when it fails they are there again.
-delete from pipeline_wakes where id in (
-    select id from pipeline_wakes order by id limit %(limit)s for update skip locked)
+-- Wakes are taken in the transaction that decides; when it fails they are there again. A fifth of them are the
+-- newest: when a stop that held thousands is lifted, what ends meanwhile does not wait for all of them.
+with oldest as (
+    select id from pipeline_wakes order by id limit %(limit)s - %(limit)s / 5 for update skip locked
+), newest as (
+    select id from pipeline_wakes order by id desc limit %(limit)s / 5 for update skip locked
+)
+delete from pipeline_wakes where id in (select id from oldest union all select id from newest)
 returning pipeline
 
 -- name: due

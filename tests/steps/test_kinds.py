@@ -209,7 +209,7 @@ async def test_d_si4_a_hook_whose_answer_was_lost_makes_one_task_group(database:
     fake.add_hook("g", "make")
     async with with_taskcluster(database, fake) as bench:
         await create(bench, "taskcluster", "s", hook={"group": "g", "id": "make"})
-        runner = Runner(bench.doors)
+        runner = Runner(bench.doors, now=now)
         await runner.claim()
         await runner.settle()
         # The call goes out, and whoever made it dies before it wrote down what came of it.
@@ -237,7 +237,7 @@ async def test_a_hook_that_takes_no_task_id_is_never_triggered_twice(database: D
     fake.add_hook("g", "make")
     async with with_taskcluster(database, fake) as bench:
         await create(bench, "taskcluster", "s", hook={"group": "g", "id": "make", "takes_task_id": False})
-        runner = Runner(bench.doors)
+        runner = Runner(bench.doors, now=now)
         await runner.claim()
         await runner.settle()
         async with bench.pool.connection() as connection:
@@ -295,7 +295,7 @@ async def test_an_action_whose_task_fails_fails_before_its_group_appears(databas
 async def fired_and_forgotten(bench: Bench, fire: bool) -> None:
     """A runner that dies after it wrote that it fires; its call did or did not come through."""
     await create(bench, "taskcluster", "s", action=PROMOTE)
-    runner = Runner(bench.doors)
+    runner = Runner(bench.doors, now=now)
     await runner.claim()
     await runner.settle()
     async with bench.pool.connection() as connection:

@@ -97,7 +97,7 @@ async def test_a_group_is_delegated_and_taken_back(database: Database) -> None:
         assert (await run(pipeline, *words)).output == "delegated: 1\n"
         assert "engineer lets user sign for releng" in (await run(pipeline, "delegations", who="user")).output
         assert isinstance((await run(pipeline, "undelegate", "1", who="user")).exception, Missing)
-        assert (await run(pipeline, "undelegate", "1")).output == "ended: 1\n"
+        assert (await run(pipeline, "undelegate", "1", "--format", "json")).output == '{"id":1}\n'
         assert (await run(pipeline, "delegations", "--format", "json")).output == "[]\n"
 
 

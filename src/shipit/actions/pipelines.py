@@ -29,8 +29,6 @@ from shipit.storage import pipelines
 from shipit.storage.pipelines import Stored
 from shipit.storage.pool import Connection
 
-RUNNER = "runner"
-DEEPEST = 5
 CheckUrl = Callable[[str], str | None]
 """Why a step service's URL may not be used; None when it may."""
 

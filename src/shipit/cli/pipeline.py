@@ -147,10 +147,11 @@ def hold(uid: str, reason: str, shape: str) -> None:
 @click.option("--product", default="", help="Only this product (default: everything).")
 @click.option("--phase", default="", help="Only this phase.")
 @click.option("--reason", required=True, help="Why, in words.")
-def stop(product: str, phase: str, reason: str) -> None:
+@shape_option
+def stop(product: str, phase: str, reason: str, shape: str) -> None:
     """Stop a product's phase, or everything, at once. Going on again is signed."""
     made = ask("POST", "/api/stops", {"product": product, "phase": phase, "reason": reason})
-    click.echo(f"stopped: {made['uid']}")
+    show_told(made, f"stopped: {made['uid']}", shape)
 
 
 @pipeline.command()
@@ -251,6 +252,11 @@ def show_answer(found: Any, shape: str) -> None:
     for step in found.get("details", {}).get("steps", ()):
         name = f" ({step['step']})" if step.get("step") else ""
         click.echo(f"  {step['state']:12} {step['uid']}{name}: {step['message']}")
+
+
+def show_told(found: Any, words: str, shape: str) -> None:
+    """What was answered, for programs; in one line for people."""
+    click.echo(msgspec.json.encode(found).decode() if shape == "json" else words)
 
 
 def _lines(file: Path) -> list[dict[str, Any]]:

@@ -9,7 +9,7 @@ import click
 import msgspec
 
 from shipit.cli.options import shape_option
-from shipit.cli.pipeline import ask, because_option, pipeline, show_answer
+from shipit.cli.pipeline import ask, because_option, pipeline, show_answer, show_told
 from shipit.errors import InvalidInput
 
 why_option = click.option("--reason", required=True, help="Why, in words.")
@@ -85,20 +85,22 @@ def halt(uid: str, step: str, reason: str, shape: str) -> None:
 @click.argument("uid")
 @click.argument("step")
 @signers_option
-def resume(uid: str, step: str, signers: str | None) -> None:
+@shape_option
+def resume(uid: str, step: str, signers: str | None, shape: str) -> None:
     """Ask that a halted rollout goes on; the last signature lets it."""
     body = {"policy": _policy(signers)}
     made = ask("PUT", f"/steps/rollout/{_served(uid, step)}/resume", body)
-    click.echo(f"to be signed: {made['signoff']}")
+    show_told(made, f"to be signed: {made['signoff']}", shape)
 
 
 @pipeline.command()
 @click.argument("stop")
 @signers_option
-def restart(stop: str, signers: str | None) -> None:
+@shape_option
+def restart(stop: str, signers: str | None, shape: str) -> None:
     """Ask that what a stop holds goes on; the last signature lets it."""
     made = ask("POST", f"/api/stops/{stop}/restart", {"policy": _policy(signers) or []})
-    click.echo(f"to be signed: {made['signoff']}")
+    show_told(made, f"to be signed: {made['signoff']}", shape)
 
 
 @pipeline.command("sign-balrog")
@@ -163,19 +165,21 @@ def merge_day(shape: str) -> None:
 @click.argument("group")
 @click.option("--until", required=True, help="RFC 3339, at most 31 days from now.")
 @why_option
-def delegate(to: str, group: str, until: str, reason: str) -> None:
+@shape_option
+def delegate(to: str, group: str, until: str, reason: str, shape: str) -> None:
     """Let the person TO sign for your GROUP for a while; it is on record whenever they do."""
     body = {"to": to, "group": group, "until": until, "reason": reason}
     made = ask("POST", "/api/delegations", body, what="delegation")
-    click.echo(f"delegated: {made['id']}")
+    show_told(made, f"delegated: {made['id']}", shape)
 
 
 @pipeline.command()
 @click.argument("number", type=int)
-def undelegate(number: int) -> None:
+@shape_option
+def undelegate(number: int, shape: str) -> None:
     """End a delegation that you gave; what was signed by it and took no effect yet counts no more."""
     ask("DELETE", f"/api/delegations/{number}")
-    click.echo(f"ended: {number}")
+    show_told({"id": number}, f"ended: {number}", shape)
 
 
 @pipeline.command()

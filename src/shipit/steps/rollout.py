@@ -188,7 +188,11 @@ class _Look:
         return stop
 
     async def _take_back(self) -> None:
-        """Withdraw the raise of ours that waits, if one does; anybody else's is theirs."""
+        """Withdraw a raise of ours that waits, known by its percentage.
+
+        Whoever scheduled the same: it must not be made after a halt, and what was scheduled just before a
+        crash is remembered nowhere else.
+        """
         if self.waiting is not None and self.waiting.rate in self.row.parameters["percents"]:
             await self.balrog.withdraw(self.waiting)
             self._note("raise taken back", f"{self.waiting.rate} %", "", f"change {self.waiting.sc_id}")

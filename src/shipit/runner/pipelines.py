@@ -183,7 +183,8 @@ class Runner:
                 connection, limit=room, lease=self._lease, each=MOST_OF_A_SERVICE, busy=busy
             )
             now = await self._clock.read(connection) if rows else None
-        self._at("claimed") if rows else None
+        if rows:
+            self._at("claimed")
         for row in rows:
             assert now is not None
             look = _Look(row, now, ends=self._holds_until(asked), latest=asked + LOOK_SECONDS)

@@ -286,9 +286,7 @@ async def stops(connection: Connection) -> tuple[Stop, ...]:
 
 async def put_stop(connection: Connection, stop: Stop) -> None:
     """Stop a product and phase, or everything."""
-    values = msgspec.structs.asdict(stop)
-    values.pop("since"), values.pop("restart")
-    await connection.execute(_SQL["put_stop"], values)
+    await connection.execute(_SQL["put_stop"], msgspec.structs.asdict(stop))
 
 
 async def set_restart(connection: Connection, uid: str, step: str) -> bool:

@@ -113,7 +113,6 @@ class Outage:
 @pytest.fixture
 async def outage(database: Scratch, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Outage]:
     clock, tc = FastClock(), FakeTaskcluster()
-    monkeypatch.setattr(polls, "rest", clock.rest)
     monkeypatch.setattr(supervision, "rest", clock.rest)
     monkeypatch.setattr(polls, "time", SimpleNamespace(time=clock.time, monotonic=time.monotonic))
     async with AsyncExitStack() as stack:

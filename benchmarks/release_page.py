@@ -171,7 +171,7 @@ async def compare(port: int, rounds: int) -> dict[str, dict[str, float]]:
 def main() -> int:
     """Run and print; exit 1 when a target is missed."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rounds", type=int, default=21)
+    parser.add_argument("--rounds", type=int, default=41)
     parser.add_argument("--format", choices=["text", "json"], default="text")
     parser.add_argument("--serve", metavar="URL", help=argparse.SUPPRESS)
     options = parser.parse_args()

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -107,13 +108,20 @@ async def test_a_runner_held_up_for_longer_than_its_lease_does_nothing_more(benc
     assert bench.service.effects == {"p.a.1": 1}
 
 
-async def test_a_look_that_takes_long_keeps_its_lease(database: Database) -> None:
+@asynccontextmanager
+async def looking_long(database: Database) -> AsyncIterator[tuple[Bench, Runner]]:
+    """A runner whose look hangs in a service that has made the step."""
     async with benched(database, patience=300) as bench:
         bench.service.fail_after_effect("hang")
         await bench.put("p", step("a", api_url=bench.service.api_url))
         runner = Runner(bench.doors, lease=timedelta(seconds=60))
         await runner.work()
         await bench.eventually(lambda: _has(bench, "p.a.1"))
+        yield bench, runner
+
+
+async def test_a_look_that_takes_long_keeps_its_lease(database: Database) -> None:
+    async with looking_long(database) as (bench, runner):
         bench.query("update steps set claimed_until = now() + interval '1 second'")
         await runner.renew()
         assert bench.query("select claimed_until < now() + interval '2 seconds' from steps") == [(True,)]
@@ -131,12 +139,7 @@ async def test_a_look_that_takes_long_keeps_its_lease(database: Database) -> Non
 
 
 async def test_a_look_that_loses_its_lease_ends(database: Database) -> None:
-    async with benched(database, patience=300) as bench:
-        bench.service.fail_after_effect("hang")
-        await bench.put("p", step("a", api_url=bench.service.api_url))
-        runner = Runner(bench.doors, lease=timedelta(seconds=60))
-        await runner.work()
-        await bench.eventually(lambda: _has(bench, "p.a.1"))
+    async with looking_long(database) as (bench, runner):
         for look in runner._looks.values():
             look.hold_until(0)
         await runner.settle()

@@ -285,24 +285,23 @@ class Waiting(FakeSteps):
         return web.json_response({"uid": uid, "status": "in_progress", "message": "", "details": details})
 
 
-async def test_whom_a_service_waits_for_is_told_where_it_is_a_step(bench: Bench) -> None:
-    service = Waiting()
+async def heard(bench: Bench, service: FakeSteps) -> None:
+    """A step of the service is put, and looked at once more."""
     async with served_by(service):
         await bench.put("p", step("a", api_url=service.api_url))
         await bench.turn()
         bench.query("update steps set due_at = now()")
         await bench.turn()
+
+
+async def test_whom_a_service_waits_for_is_told_where_it_is_a_step(bench: Bench) -> None:
+    await heard(bench, Waiting())
     facts = (await bench.load("p")).facts
     stands = standing(facts, facts.definition.steps[0], now())
     assert (stands.who, stands.by) == ("relman", datetime(2099, 1, 1, tzinfo=UTC))
 
 
 async def test_a_service_that_tells_of_another_step_is_not_believed(bench: Bench) -> None:
-    service = Confused()
-    async with served_by(service):
-        await bench.put("p", step("a", api_url=service.api_url))
-        await bench.turn()
-        bench.query("update steps set due_at = now()")
-        await bench.turn()
+    await heard(bench, Confused())
     assert (await bench.states("p"))["a"] == "in_progress"
     assert "told of another step: 'somebody.else'" in await sentence(bench, "p", "a")
